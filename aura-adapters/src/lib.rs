@@ -1,0 +1,1 @@
+//! The models Aura Orchestra can employ, and the alerters that tell about them.

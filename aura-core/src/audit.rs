@@ -1,0 +1,329 @@
+//! The trail: an append-only, hash-chained record of what everybody did, and the alerts in it.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    ids::{Actor, AuditSeq, JobId},
+    standing::text_enum,
+};
+
+text_enum!(
+    /// What can stand in the audit log and in a job's history.
+    Action, "action" {
+        /// A PRD was accepted with its jobs.
+        PrdSubmitted => "prd.submitted",
+        /// A PRD has its verdict.
+        PrdSettled => "prd.settled",
+        /// A PRD was called off.
+        PrdCancelled => "prd.cancelled",
+        /// A job was made.
+        JobQueued => "job.queued",
+        /// A job got its model.
+        JobAssigned => "job.assigned",
+        /// A job lost its model before a worker claimed it.
+        JobUnassigned => "job.unassigned",
+        /// A worker has the job.
+        JobClaimed => "job.claimed",
+        /// A worker gave the job back, or its lease ended.
+        JobRequeued => "job.requeued",
+        /// A worker handed in its work.
+        JobSubmitted => "job.submitted",
+        /// The work was accepted.
+        JobValidated => "job.validated",
+        /// The work was rejected and no attempt is left.
+        JobFailed => "job.failed",
+        /// The job was called off.
+        JobCancelled => "job.cancelled",
+        /// A piece was stored.
+        ArtifactStored => "artifact.stored",
+        /// An attempt was scored.
+        RunScored => "run.scored",
+        /// Tests of an attempt failed.
+        TestFailed => "test_failed",
+        /// A model was employed.
+        ModelRegistered => "model.registered",
+        /// An operator stopped a model.
+        ModelHeld => "model.held",
+        /// An operator let a model work again.
+        ModelReleased => "model.released",
+        /// HR changed a standing.
+        ModelStanding => "model.standing",
+        /// The engines of a process started.
+        OrchestraStarted => "orchestra.started",
+        /// An alert was raised.
+        AlertRaised => "alert.raised",
+        /// The auditor flagged a job.
+        AuditFlag => "audit_flag",
+    }
+);
+
+text_enum!(
+    /// How bad an alert is.
+    Severity, "severity" {
+        /// Good to know.
+        Info => "info",
+        /// Worth a look.
+        Warning => "warning",
+        /// Somebody must act.
+        Critical => "critical",
+    }
+);
+
+/// An alert that is not stored yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAlert {
+    /// The job it is about.
+    pub job_id: Option<JobId>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule that found it; with a rule a job has at most one open flag until its state changes.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// What is wrong, in a sentence.
+    pub reason: String,
+}
+
+/// A stored alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its number in the store.
+    pub id: i64,
+    /// What it says.
+    #[serde(flatten)]
+    pub content: NewAlert,
+    /// When it was raised.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The hash of an entry, as 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EntryHash(pub String);
+
+impl EntryHash {
+    /// What stands before the first entry.
+    #[must_use]
+    pub fn genesis() -> Self {
+        Self("0".repeat(64))
+    }
+}
+
+/// An entry that is not chained yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewEntry {
+    /// Who did it.
+    pub actor: Actor,
+    /// What was done, a word of [`Action`].
+    pub action: Action,
+    /// What belongs to it: `job_id`, `prd_id`, `model` and more.
+    pub details: Value,
+}
+
+/// One entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Its place.
+    pub seq: AuditSeq,
+    /// Who did it.
+    pub actor: String,
+    /// What was done. Text, since a row written by hand may hold any word.
+    pub action: String,
+    /// What belongs to it.
+    pub details: Value,
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// Hash over the entry before and this one; absent on a row written by hand.
+    pub hash: Option<EntryHash>,
+}
+
+impl AuditEntry {
+    /// Chains an entry behind `previous`. Times are kept to the microsecond, as every store can hold them.
+    #[must_use]
+    pub fn seal(entry: NewEntry, seq: AuditSeq, at: DateTime<Utc>, previous: &EntryHash) -> Self {
+        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+        let mut sealed = Self {
+            seq,
+            actor: entry.actor.into(),
+            action: entry.action.as_str().to_owned(),
+            details: entry.details,
+            created_at: at,
+            hash: None,
+        };
+        sealed.hash = Some(sealed.hash_after(previous));
+        sealed
+    }
+
+    /// The hash that this entry must have behind `previous`: SHA-256 over the previous hash and this entry's fields, each
+    /// with its length in front, details as JSON with sorted keys.
+    #[must_use]
+    pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
+        let mut hasher = Sha256::new();
+        let mut details = String::new();
+        write_canonical(&self.details, &mut details);
+        let at = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+        for part in [&previous.0, &self.seq.to_string(), &self.actor, &self.action, &details, &at] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        EntryHash(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// JSON with sorted keys and no spaces, whatever order the map type keeps.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            out.push('{');
+            for (i, (key, value)) in entries.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.as_str()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+        Value::Array(values) => {
+            out.push('[');
+            for (i, value) in values.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_canonical(value, out);
+            }
+            out.push(']');
+        }
+        other => out.push_str(&other.to_string()),
+    }
+}
+
+/// What checking the chain showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainReport {
+    /// How many entries were checked.
+    pub checked: u64,
+    /// The first entry that is not what was written.
+    pub first_bad: Option<BadEntry>,
+    /// The hash of the last good entry: keep it elsewhere, and a cut-off tail shows too.
+    pub head: EntryHash,
+}
+
+/// An entry that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadEntry {
+    /// Its place.
+    pub seq: AuditSeq,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Checks a chain from its start, page by page.
+#[derive(Debug)]
+pub struct ChainCheck {
+    report: ChainReport,
+    last: AuditSeq,
+}
+
+impl Default for ChainCheck {
+    fn default() -> Self {
+        Self { report: ChainReport { checked: 0, first_bad: None, head: EntryHash::genesis() }, last: AuditSeq(0) }
+    }
+}
+
+impl ChainCheck {
+    /// Checks the next entries; returns whether to go on.
+    pub fn extend(&mut self, entries: &[AuditEntry]) -> bool {
+        for entry in entries {
+            let reason = if entry.seq.0 != self.last.0 + 1 {
+                Some(format!("entries {} to {} are missing", self.last.0 + 1, entry.seq.0 - 1))
+            } else {
+                match &entry.hash {
+                    None => Some("the row was not written by the orchestra: it carries no hash".to_owned()),
+                    Some(hash) if *hash != entry.hash_after(&self.report.head) => {
+                        Some("the row is not what was written, or the one before it was exchanged".to_owned())
+                    }
+                    Some(_) => None,
+                }
+            };
+            if let Some(reason) = reason {
+                self.report.first_bad = Some(BadEntry { seq: entry.seq, reason });
+                return false;
+            }
+            self.report.checked += 1;
+            self.report.head = entry.hash.clone().unwrap_or_else(EntryHash::genesis);
+            self.last = entry.seq;
+        }
+        true
+    }
+
+    /// The last place checked.
+    #[must_use]
+    pub const fn last(&self) -> AuditSeq {
+        self.last
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self) -> ChainReport {
+        self.report
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn chain(n: i64) -> Vec<AuditEntry> {
+        let mut head = EntryHash::genesis();
+        (1..=n)
+            .map(|seq| {
+                let new =
+                    NewEntry { actor: Actor::hr(), action: Action::ModelStanding, details: json!({"b": seq, "a": 1}) };
+                let entry = AuditEntry::seal(new, AuditSeq(seq), DateTime::UNIX_EPOCH, &head);
+                head = entry.hash.clone().unwrap();
+                entry
+            })
+            .collect()
+    }
+
+    fn first_bad(entries: &[AuditEntry]) -> Option<i64> {
+        let mut check = ChainCheck::default();
+        check.extend(entries);
+        check.finish().first_bad.map(|bad| bad.seq.0)
+    }
+
+    #[test]
+    fn an_untouched_chain_is_good() {
+        assert_eq!(first_bad(&chain(5)), None);
+    }
+
+    #[test]
+    fn an_edited_removed_swapped_or_inserted_row_is_named() {
+        let good = chain(5);
+        let mut edited = good.clone();
+        edited[2].details = json!({"b": 3, "a": 2});
+        assert_eq!(first_bad(&edited), Some(3));
+
+        let mut removed = good.clone();
+        removed.remove(1);
+        assert_eq!(first_bad(&removed), Some(3));
+
+        let mut swapped = good.clone();
+        swapped.swap(1, 2);
+        (swapped[1].seq, swapped[2].seq) = (AuditSeq(2), AuditSeq(3));
+        assert_eq!(first_bad(&swapped), Some(2));
+
+        let mut inserted = good;
+        inserted.push(AuditEntry { seq: AuditSeq(6), hash: None, ..inserted[0].clone() });
+        assert_eq!(first_bad(&inserted), Some(6));
+    }
+}

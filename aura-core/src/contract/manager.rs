@@ -1,0 +1,144 @@
+//! A worker's only door.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    artifact::{Artifact, NewArtifact},
+    error::Result,
+    ids::{JobId, ModelName, WorkerId},
+    job::{Door, FencingToken, Job, LeaseProof},
+    prd::Prd,
+};
+
+/// Asks for work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkRequest {
+    /// Who asks.
+    pub worker_id: WorkerId,
+    /// Models whose jobs it can do.
+    pub models: Vec<ModelName>,
+    /// Most jobs wanted (at least 1).
+    pub max: u32,
+    /// How long to wait for the first one.
+    #[serde(with = "millis", rename = "wait_ms", default)]
+    pub wait: Duration,
+    /// Which door the worker came through; never read from the wire.
+    #[serde(skip)]
+    pub door: Door,
+}
+
+/// A claimed job with all that is needed to do it. `job.state` carries the lease.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claimed {
+    /// The job.
+    pub job: Job,
+    /// The model that it was given to.
+    pub model: ModelName,
+    /// The PRD.
+    pub prd: Prd,
+}
+
+/// Hands in pieces of a generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArtifactUpload {
+    /// The job.
+    pub job: JobId,
+    /// The model in whose name they come: it must be the job's.
+    pub model: ModelName,
+    /// Who holds the lease. A worker that knows no leases is matched by model and state.
+    pub worker: Option<WorkerId>,
+    /// The token of the claim.
+    pub token: Option<FencingToken>,
+    /// The pieces.
+    pub items: Vec<NewArtifact>,
+}
+
+/// Says that an attempt is done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Who holds the lease.
+    pub proof: LeaseProof,
+    /// Whether the worker thinks that it worked.
+    pub success: bool,
+    /// Anything else it says: `self_confidence`, `usage`, `duration_ms`, `error`.
+    pub details: Value,
+}
+
+/// What came of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// The job.
+    pub job: JobId,
+    /// `true` when the same report had been taken before.
+    pub repeated: bool,
+}
+
+/// Hands a job back undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// Who holds the lease.
+    pub proof: LeaseProof,
+    /// Why.
+    pub reason: String,
+    /// When it may be tried again.
+    pub retry_after: Option<Duration>,
+}
+
+/// A worker's only door: the orchestra in this process, or another one over the wire. Workers never write the store.
+///
+/// # Contract
+/// - Every write shows the lease; one that has ended changes nothing and gets
+///   [`StoreError::LeaseLost`](crate::contract::StoreError::LeaseLost).
+/// - `report` may be sent again after a lost answer: the same again gets the same answer.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait Manager: fmt::Debug + Send + Sync {
+    /// Claims up to `max` jobs; waits up to `wait` for the first one. Empty when there is none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`](crate::Error::UnknownModel), or what the store says.
+    async fn claim(&self, request: &WorkRequest) -> Result<Vec<Claimed>>;
+
+    /// Extends leases; answers each with its new end.
+    ///
+    /// # Errors
+    /// The outer one when nothing was done; the inner ones for each lease that is lost.
+    async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>>;
+
+    /// Stores pieces of a generation.
+    ///
+    /// # Errors
+    /// A lost lease, or another model's name.
+    async fn upload_artifacts(&self, upload: &ArtifactUpload) -> Result<Vec<Artifact>>;
+
+    /// Hands in.
+    ///
+    /// # Errors
+    /// A lost lease, or another report with the same token.
+    async fn report(&self, report: &Report) -> Result<Reported>;
+
+    /// Hands back undone.
+    ///
+    /// # Errors
+    /// A lost lease.
+    async fn release(&self, release: &Release) -> Result<()>;
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}

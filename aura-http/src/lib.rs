@@ -1,0 +1,1 @@
+//! The HTTP door of Aura Orchestra: REST, live stream, dashboard and OpenAPI.

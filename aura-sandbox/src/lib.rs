@@ -1,0 +1,1 @@
+//! Workspaces, patches, snapshots and test runs for code that a model wrote.

@@ -1,0 +1,1 @@
+//! Where Aura Orchestra keeps its jobs, models, runs and audit log: memory or SQLite.
