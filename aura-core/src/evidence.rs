@@ -79,6 +79,15 @@ pub struct TestCase {
     pub message: String,
 }
 
+/// One line of an outside validator's checklist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// What was checked.
+    pub name: String,
+    /// Whether it held.
+    pub ok: bool,
+}
+
 /// What running a test suite showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TestReport {

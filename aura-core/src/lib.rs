@@ -2,7 +2,7 @@
 //!
 //! Start with the words in the order of a job's life: [`NewPrd`] becomes [`Job`]s, a [`ModelAdapter`] makes a
 //! [`Generation`], its [`Artifact`]s are [`Evidence`], a [`Scorer`] makes an [`Assessment`] of it, and the [`Verdict`] says
-//! who won and why. The [`contract`]s are what a host application can plug in; `Orchestra` puts them to work.
+//! who won and why. The [`contract`]s are what a host application can plug in; [`Orchestra`] puts them to work.
 //!
 //! This crate knows no database, HTTP, process, model vendor or similarity algorithm.
 //!
@@ -15,6 +15,7 @@ pub mod artifact;
 pub mod audit;
 pub mod clock;
 pub mod contract;
+pub mod engine;
 pub mod error;
 pub mod evidence;
 pub mod generation;
@@ -39,10 +40,11 @@ pub use contract::{
     AdapterError, AlertError, Alerter, Health, Manager, ModelAdapter, ResourceProbe, Sandbox, SandboxError, Scorer,
     SelectionPolicy, Store, StoreError,
 };
+pub use engine::{Orchestra, OrchestraBuilder, Settings};
 pub use error::{Error, Result};
 pub use evidence::{
     Assessment, Component, Evidence, EvidenceStrength, Isolation, PenaltyMark, Sibling, Signals, TestCase,
-    TestEvidence, TestOutcome, TestReport,
+    TestEvidence, TestOutcome, TestReport, Tick,
 };
 pub use generation::{GenerateRequest, Generation, Usage};
 pub use ids::{Actor, ArtifactId, AuditSeq, JobId, ModelId, ModelName, PrdId, ProjectId, Role, RunId, WorkerId};

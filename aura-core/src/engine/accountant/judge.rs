@@ -1,0 +1,147 @@
+//! What becomes of a submitted job: pure, from what was handed in and what the examination showed.
+
+use super::{details::count, examine::Examination};
+use crate::{
+    artifact::Submission,
+    contract::store::Next,
+    evidence::{RunEnd, TestEvidence},
+    job::Delivery,
+};
+
+/// All that the decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) asked_for_tests: bool,
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) work: &'a Submission,
+    pub(crate) examination: &'a Examination,
+    pub(crate) other_model_left: bool,
+    pub(crate) attempts_left: bool,
+}
+
+/// A decision with its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) accepted: bool,
+    pub(crate) why: String,
+    pub(crate) next: Next,
+}
+
+/// Accepts work that was handed in as done, is not empty, is not punished, and does not fail its tests.
+pub(crate) fn decide(case: &Case<'_>) -> Decision {
+    let (accepted, why) = verdict_on(case);
+    let next = if accepted {
+        Next::Validate
+    } else if case.other_model_left && case.attempts_left {
+        Next::Retry { reason: why.clone() }
+    } else {
+        Next::Fail { reason: why.clone() }
+    };
+    Decision { accepted, why, next }
+}
+
+fn verdict_on(case: &Case<'_>) -> (bool, String) {
+    if !case.delivery.success {
+        let said = case.delivery.details.get("error").and_then(serde_json::Value::as_str);
+        return (false, said.unwrap_or("the worker reported failure without a reason").chars().take(2000).collect());
+    }
+    if let Some(mark) = case.examination.penalties.first() {
+        return (false, mark.reason.clone());
+    }
+    if let Some(refused) = &case.examination.refused {
+        return (false, refused.clone());
+    }
+    if case.work.is_empty() {
+        return (false, "nothing was handed in: there is neither code nor a patch among the artifacts".to_owned());
+    }
+    match &case.examination.tests {
+        TestEvidence::Ran(report) => {
+            let count = count(report);
+            let passed = format!("{} of {} tests passed", count.passed, count.total);
+            match report.end {
+                RunEnd::Finished => (report.is_pass(), passed),
+                RunEnd::TimedOut => (false, format!("the tests were ended after {:.1} s", report.wall.as_secs_f64())),
+                RunEnd::Unreadable => (false, "the test command left no report that could be read".to_owned()),
+                RunEnd::TooMuchOutput => (false, "the tests were ended because they wrote too much".to_owned()),
+            }
+        }
+        TestEvidence::NotRun { reason } => (true, format!("accepted unproven, its tests were not run: {reason}")),
+        TestEvidence::NotAsked if case.asked_for_tests => {
+            (true, "accepted unproven: its tests were not run".to_owned())
+        }
+        TestEvidence::NotAsked => (true, "accepted unproven: the PRD has no tests".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        evidence::{EvidenceStrength, Isolation, TestCase, TestOutcome, TestReport},
+        ids::WorkerId,
+        job::Door,
+        prd::SourceFile,
+    };
+
+    fn ran(outcomes: &[TestOutcome]) -> TestEvidence {
+        let case = |outcome: &TestOutcome| TestCase { id: "t".into(), outcome: *outcome, message: String::new() };
+        TestEvidence::Ran(TestReport {
+            cases: outcomes.iter().map(case).collect(),
+            end: RunEnd::Finished,
+            strength: EvidenceStrength::SameProcess,
+            isolation: Isolation::None,
+            wall: std::time::Duration::from_secs(1),
+            fast_enough: true,
+            output: String::new(),
+        })
+    }
+
+    fn decide_on(success: bool, text: &str, tests: TestEvidence, other_model_left: bool) -> Decision {
+        let delivery = Delivery {
+            worker: WorkerId::new("w").unwrap(),
+            success,
+            details: json!({}),
+            door: Door::Remote,
+            claimed_at: DateTime::UNIX_EPOCH,
+            reported_at: DateTime::UNIX_EPOCH,
+        };
+        let work = Submission { files: vec![SourceFile::new("a", text)], ..Submission::default() };
+        let examination = Examination { tests, ..Examination::default() };
+        decide(&Case {
+            asked_for_tests: true,
+            delivery: &delivery,
+            work: &work,
+            examination: &examination,
+            other_model_left,
+            attempts_left: true,
+        })
+    }
+
+    #[test]
+    fn work_that_passes_all_its_tests_is_accepted() {
+        let decision = decide_on(true, "x", ran(&[TestOutcome::Passed, TestOutcome::Skipped]), true);
+        assert_eq!((decision.next, decision.why.as_str()), (Next::Validate, "1 of 1 tests passed"));
+    }
+
+    #[test]
+    fn work_that_fails_one_test_goes_to_another_model_or_fails() {
+        let tests = || ran(&[TestOutcome::Passed, TestOutcome::Failed]);
+        assert!(matches!(decide_on(true, "x", tests(), true).next, Next::Retry { .. }));
+        assert!(matches!(decide_on(true, "x", tests(), false).next, Next::Fail { .. }));
+    }
+
+    #[test]
+    fn a_run_in_which_no_test_ran_accepts_nothing() {
+        assert!(!decide_on(true, "x", ran(&[]), false).accepted);
+        assert!(!decide_on(true, "x", ran(&[TestOutcome::Skipped]), false).accepted);
+    }
+
+    #[test]
+    fn empty_work_and_a_reported_failure_are_rejected_whatever_the_tests_say() {
+        assert!(!decide_on(true, "  ", ran(&[TestOutcome::Passed]), false).accepted);
+        assert!(!decide_on(false, "x", ran(&[TestOutcome::Passed]), false).accepted);
+    }
+}

@@ -1,0 +1,331 @@
+//! The accountant's loop: submitted work -> evidence -> assessment -> run, and the verdict when all jobs have ended.
+
+mod details;
+mod examine;
+mod judge;
+mod settle;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::StreamExt;
+
+pub(crate) use examine::Examination;
+
+use crate::{
+    artifact::Submission,
+    audit::{NewAlert, Severity},
+    clock::Clock,
+    contract::{
+        Sandbox, Scorer, SelectionPolicy, Store, StoreError,
+        store::{JobFilter, Judgement, RunFilter},
+    },
+    engine::{
+        alerts::AlertDesk,
+        bell::Bells,
+        pace::{Chain, Pace, Pause},
+        roster::Roster,
+        settings::Settings,
+        shutdown::Shutdown,
+    },
+    error::{Error, Result},
+    evidence::{Assessment, Evidence, Sibling},
+    ids::{Actor, JobId, ModelId, PrdId},
+    job::{Delivery, Job, JobState},
+    model::Model,
+    plan::Plan,
+    prd::Prd,
+    run::{ModelRun, NewRun},
+};
+
+/// Tests, scores and settles.
+#[derive(Debug)]
+pub(crate) struct Accountant {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) scorer: Arc<dyn Scorer>,
+    pub(crate) sandbox: Option<Arc<dyn Sandbox>>,
+    pub(crate) policy: Arc<dyn SelectionPolicy>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) alerts: Arc<AlertDesk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    /// Models whose adapter in this process says that their answers are this program's own code.
+    pub(crate) in_house: HashSet<ModelId>,
+    /// What was judged lately, so that a pass that failed half-way does not run the same tests again.
+    pub(crate) examined: Mutex<HashMap<(JobId, u32), Examination>>,
+}
+
+/// A submitted job with what its worker said and what it handed in.
+struct Handed {
+    job: Job,
+    model: Model,
+    delivery: Delivery,
+    work: Submission,
+}
+
+/// PRDs looked at in one pass.
+const PASS: u32 = 64;
+
+impl Accountant {
+    /// Runs until the orchestra stops.
+    pub(crate) async fn run(self: Arc<Self>, shutdown: Arc<Shutdown>) {
+        let mut pace = Pace::new(&self.clock, &shutdown, self.bells.account.listen());
+        let mut stop = shutdown.signal();
+        loop {
+            // Tests may run for long: when the grace is over they are dropped, and the next start runs them again.
+            let outcome = tokio::select! {
+                outcome = self.pass() => outcome,
+                () = stop.hand_back() => return,
+            };
+            let outcome = match outcome {
+                Ok(true) if !stop.is_stopping() => continue,
+                other => other.map(|_| ()),
+            };
+            if pace.pause("accountant", outcome, self.settings.poll).await == Pause::Stop {
+                return;
+            }
+        }
+    }
+
+    /// One pass; answers whether more may be waiting. PRDs that fail do not stop the others.
+    async fn pass(&self) -> Result<bool> {
+        let waiting = self.store.assessable(PASS).await?;
+        let more = waiting.len() == PASS as usize;
+        let outcomes: Vec<_> = futures::stream::iter(waiting)
+            .map(|prd| async move { (prd, self.assess_prd(prd).await) })
+            .buffer_unordered(self.settings.accountants)
+            .collect()
+            .await;
+        let mut failed = None;
+        for (prd, outcome) in outcomes {
+            if let Err(error) = outcome {
+                tracing::warn!(%prd, error = %Chain(&error), "a PRD could not be assessed and will be looked at again");
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(more), Err)
+    }
+
+    /// Judges all that was handed in for one PRD, then settles it when everything has ended.
+    async fn assess_prd(&self, id: PrdId) -> Result<()> {
+        let Some(prd) = self.store.prds(&[id]).await?.pop() else { return Err(Error::UnknownPrd(id)) };
+        let jobs = self.jobs_of(id).await?;
+        let models = self.roster.refresh().await?;
+        let handed = self.handed_in(&jobs, &models, &prd).await?;
+        let siblings: Vec<Sibling> = handed
+            .iter()
+            .map(|h| Sibling { job: h.job.id, identity: h.model.profile.identity.clone(), work: h.work.clone() })
+            .collect();
+        for one in &handed {
+            let others = siblings.iter().filter(|sibling| sibling.job != one.job.id).cloned().collect();
+            self.judge(&prd, one, others, &models).await?;
+        }
+        self.settle_if_ended(&prd, &models).await
+    }
+
+    async fn jobs_of(&self, prd: PrdId) -> Result<Vec<Job>> {
+        Ok(self.store.jobs(&JobFilter { prd: Some(prd), ..JobFilter::default() }).await?)
+    }
+
+    async fn handed_in(&self, jobs: &[Job], models: &[Model], prd: &Prd) -> Result<Vec<Handed>> {
+        let mut handed = Vec::new();
+        for job in jobs {
+            let JobState::Submitted { model, delivery } = &job.state else { continue };
+            let known = models.iter().find(|known| known.id == *model);
+            let model = known.ok_or_else(|| StoreError::not_found("model", model))?.clone();
+            let artifacts = self.store.artifacts(job.id).await?;
+            let pieces = artifacts.iter().filter(|piece| piece.attempt == job.attempt).map(|piece| &piece.content);
+            let work = Submission::from_artifacts(pieces, prd.request.language);
+            handed.push(Handed { job: job.clone(), model, delivery: delivery.clone(), work });
+        }
+        Ok(handed)
+    }
+
+    async fn judge(&self, prd: &Prd, one: &Handed, siblings: Vec<Sibling>, models: &[Model]) -> Result<()> {
+        let key = (one.job.id, one.job.attempt);
+        let known = self.examined.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let examination = match known {
+            Some(known) => known,
+            None => {
+                let fresh = self.examine(prd, one).await?;
+                self.examined.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fresh.clone());
+                fresh
+            }
+        };
+        let outcome = self.judge_examined(prd, one, siblings, examination, models).await;
+        if !matches!(&outcome, Err(error) if error.is_retryable()) {
+            self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+        outcome
+    }
+
+    async fn judge_examined(
+        &self,
+        prd: &Prd,
+        one: &Handed,
+        siblings: Vec<Sibling>,
+        examination: Examination,
+        models: &[Model],
+    ) -> Result<()> {
+        let evidence = Evidence {
+            job: one.job.id,
+            model: one.model.id,
+            identity: one.model.profile.identity.clone(),
+            language: prd.request.language,
+            work: one.work.clone(),
+            siblings,
+            tests: examination.tests.clone(),
+            penalties: examination.penalties.clone(),
+        };
+        let assessment = self.assess(evidence).await?;
+        let decision = judge::decide(&judge::Case {
+            asked_for_tests: prd.request.tests.is_some(),
+            delivery: &one.delivery,
+            work: &one.work,
+            examination: &examination,
+            other_model_left: prd.request.plan == Plan::Solo && another_model(&one.job, &one.model, models),
+            attempts_left: one.job.has_attempts_left(),
+        });
+        let judgement = Judgement {
+            run: new_run(prd, one, &examination, assessment, &decision),
+            next: decision.next,
+            tests_failed: !examination.tests.is_acceptable(),
+        };
+        self.raise_alerts(one, &examination).await;
+        self.write(judgement).await
+    }
+
+    /// Scoring may be slow on large work: it gets a thread on which it blocks nobody.
+    async fn assess(&self, evidence: Evidence) -> Result<Assessment> {
+        let scorer = Arc::clone(&self.scorer);
+        let scored = tokio::task::spawn_blocking(move || scorer.assess(&evidence)).await;
+        scored.map_err(|error| Error::Setup(format!("the scorer panicked: {error}")))
+    }
+
+    async fn write(&self, judgement: Judgement) -> Result<()> {
+        let answers = self.store.judge(std::slice::from_ref(&judgement)).await?;
+        match answers.into_iter().next() {
+            Some(Ok(_)) => {
+                self.policy.feedback(&judgement.run);
+                self.bells.schedule.ring();
+                Ok(())
+            }
+            // Another node, an outside validator or a cancellation was faster: what stands, stands.
+            Some(Err(StoreError::Conflict { reason, .. })) => {
+                tracing::info!(job = %judgement.run.job_id, reason, "the job was judged by somebody else");
+                Ok(())
+            }
+            Some(Err(error)) => Err(error.into()),
+            None => Err(StoreError::Backend { action: "judge a job", source: "it answered nothing".into() }.into()),
+        }
+    }
+
+    /// Tells about hostile work and about tests that cannot be run; never stops the verdict.
+    async fn raise_alerts(&self, one: &Handed, examination: &Examination) {
+        let mut alerts = Vec::new();
+        for mark in &examination.penalties {
+            alerts.push((Severity::Critical, "hostile_work", format!("{}: {}", one.model.profile.name, mark.reason)));
+        }
+        if let Some(reason) = &examination.not_run {
+            alerts.push((Severity::Warning, "tests_not_run", reason.clone()));
+        }
+        for (severity, rule, reason) in alerts {
+            let alert = NewAlert { job_id: Some(one.job.id), severity, rule: Some(rule.to_owned()), reason };
+            if let Err(error) = self.alerts.raise(&alert, &Actor::accountant()).await {
+                tracing::warn!(job = %one.job.id, error = %Chain(&error), "an alert could not be raised");
+            }
+        }
+    }
+
+    async fn settle_if_ended(&self, prd: &Prd, models: &[Model]) -> Result<()> {
+        let jobs = self.jobs_of(prd.id).await?;
+        if jobs.is_empty() || !jobs.iter().all(|job| job.state.status().is_final()) {
+            return Ok(());
+        }
+        let mut runs: Vec<Option<ModelRun>> = Vec::new();
+        for job in &jobs {
+            let filter = RunFilter { job: Some(job.id), model: None, before: None, limit: 1 };
+            runs.push(self.store.runs(&filter).await?.pop());
+        }
+        let finished: Vec<_> =
+            jobs.iter().zip(&runs).map(|(job, run)| settle::Finished { job, run: run.as_ref() }).collect();
+        let verdict = settle::settle(prd, &finished, models, self.clock.now());
+        for answer in self.store.settle(std::slice::from_ref(&verdict)).await? {
+            answer?;
+        }
+        self.bells.verdict.ring();
+        Ok(())
+    }
+
+    /// Judges a submitted job by what an outside validator saw.
+    pub(crate) async fn validate(&self, id: JobId, examination: Examination) -> Result<()> {
+        let job = self.store.job(id).await?.ok_or(Error::UnknownJob(id))?;
+        if !matches!(job.state, JobState::Submitted { .. }) {
+            let reason = format!("is {}: only SUBMITTED work can be validated", job.state.status());
+            return Err(StoreError::conflict("job", id, reason).into());
+        }
+        let Some(prd) = self.store.prds(&[job.prd_id]).await?.pop() else { return Err(Error::UnknownPrd(job.prd_id)) };
+        let models = self.roster.refresh().await?;
+        let Some(one) = self.handed_in(std::slice::from_ref(&job), &models, &prd).await?.pop() else {
+            return Err(Error::UnknownJob(id));
+        };
+        self.judge_examined(&prd, &one, Vec::new(), examination, &models).await?;
+        self.settle_if_ended(&prd, &models).await
+    }
+}
+
+fn new_run(
+    prd: &Prd,
+    one: &Handed,
+    examination: &Examination,
+    assessment: Assessment,
+    decision: &judge::Decision,
+) -> NewRun {
+    let tests = details::TestSummary::of(&examination.tests);
+    let said = |key| one.delivery.details.get(key).cloned();
+    let details = details::RunDetails {
+        signals: assessment.signals,
+        penalties: assessment.penalties,
+        penalty_marks: examination.penalties.clone(),
+        components: assessment.components,
+        tests: tests.clone(),
+        tests_not_run: examination.not_run.clone(),
+        snapshot: examination.snapshot.clone(),
+        stub: one.model.profile.stub.clone(),
+        why: decision.why.clone(),
+    };
+    NewRun {
+        model_id: one.model.id,
+        job_id: one.job.id,
+        attempt: one.job.attempt,
+        prd_id: prd.id,
+        project_id: one.job.project_id,
+        role: one.job.role.clone(),
+        success: decision.accepted,
+        // What a worker says of its confidence is data: out of range or not a number, it is as good as not said.
+        confidence: examination
+            .confidence
+            .or_else(|| said("self_confidence").and_then(|value| serde_json::from_value(value).ok())),
+        score: assessment.score,
+        attainable: assessment.attainable,
+        strength: tests.as_ref().map(|tests| tests.strength),
+        counts: one.model.profile.stub.is_none(),
+        usage: said("usage").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
+        details: serde_json::to_value(details).unwrap_or_default(),
+    }
+}
+
+/// Whether a rejected job could go to a model that has not had it.
+fn another_model(job: &Job, this: &Model, models: &[Model]) -> bool {
+    job.pinned.is_none()
+        && models.iter().any(|model| {
+            model.id != this.id
+                && !job.tried.contains(&model.id)
+                && model.is_active
+                && model.hold.is_none()
+                && model.takes(&job.role)
+        })
+}

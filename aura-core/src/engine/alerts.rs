@@ -1,0 +1,65 @@
+//! Stores alerts and tells the alerters about them, one after the other, without holding anybody up.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    audit::{Alert, NewAlert},
+    contract::{Alerter, AuditStore},
+    engine::{pace::Chain, shutdown::Shutdown},
+    error::Result,
+    ids::Actor,
+};
+
+/// Alerts that wait to be told; more are stored, but told to nobody.
+const QUEUE: usize = 1024;
+
+/// Where every alert of this process passes.
+#[derive(Debug)]
+pub(crate) struct AlertDesk {
+    store: Arc<dyn AuditStore>,
+    told: mpsc::Sender<Alert>,
+}
+
+impl AlertDesk {
+    /// Starts telling `alerters`.
+    pub(crate) fn start(store: Arc<dyn AuditStore>, alerters: Vec<Arc<dyn Alerter>>, shutdown: &Arc<Shutdown>) -> Self {
+        let (told, mut waiting) = mpsc::channel::<Alert>(QUEUE);
+        let mut stop = shutdown.signal();
+        shutdown.spawn(async move {
+            loop {
+                let alert = tokio::select! {
+                    biased;
+                    alert = waiting.recv() => alert,
+                    () = stop.hand_back() => None,
+                };
+                let Some(alert) = alert else { return };
+                for alerter in &alerters {
+                    let outcome = tokio::select! {
+                        outcome = alerter.alert(&alert) => outcome,
+                        () = stop.hand_back() => return,
+                    };
+                    if let Err(error) = outcome {
+                        tracing::error!(alert = alert.id, error = %Chain(&error), "an alert could not be told");
+                    }
+                }
+            }
+        });
+        Self { store, told }
+    }
+
+    /// Stores an alert and has it told. `None` when the same flag is open already.
+    pub(crate) async fn raise(&self, alert: &NewAlert, actor: &Actor) -> Result<Option<Alert>> {
+        let stored = self.store.raise(alert, actor).await?;
+        if let Some(alert) = &stored
+            && self.told.try_send(alert.clone()).is_err()
+        {
+            tracing::error!(
+                alert = alert.id,
+                "too many alerts wait to be told, or the orchestra stops: this one is only stored"
+            );
+        }
+        Ok(stored)
+    }
+}

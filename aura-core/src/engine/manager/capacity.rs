@@ -1,0 +1,148 @@
+//! Whether one more job fits on a model: its own limit, the local models that may be busy, the memory of the GPUs.
+
+use std::{collections::HashMap, fmt};
+
+use crate::{
+    contract::store::ModelLoad,
+    ids::ModelId,
+    model::{Model, ModelKind},
+    resources::Resources,
+    units::Mebibytes,
+};
+
+/// Who is busy with how much, and what the machine has left.
+#[derive(Debug, Clone)]
+pub(crate) struct Fleet {
+    load: HashMap<ModelId, u32>,
+    busy_local: Vec<ModelId>,
+    max_local: usize,
+    resources: Resources,
+}
+
+/// Why a model gets no further job now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// It has as many jobs as it works on at once.
+    Full { concurrency: u16 },
+    /// As many local models as allowed are busy.
+    MaxLocal { max: usize },
+    /// It needs more GPU memory than any GPU has free.
+    Vram { needs: Mebibytes, free: Mebibytes },
+    /// It needs more memory than the host has free.
+    Memory { needs: Mebibytes, free: Mebibytes },
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { concurrency } => write!(f, "works on {concurrency} job(s) already"),
+            Self::MaxLocal { max } => write!(f, "{max} other local models are busy, and max_local is {max}"),
+            Self::Vram { needs, free } => write!(f, "needs {needs} of GPU memory, {free} are free"),
+            Self::Memory { needs, free } => write!(f, "needs {needs} of memory, {free} are free"),
+        }
+    }
+}
+
+impl Fleet {
+    pub(crate) fn new(models: &[Model], load: &[ModelLoad], max_local: usize, resources: Resources) -> Self {
+        let load: HashMap<_, _> = load.iter().map(|l| (l.model, l.assigned + l.in_progress)).collect();
+        let busy_local = models
+            .iter()
+            .filter(|model| model.profile.kind == ModelKind::Local && load.get(&model.id).is_some_and(|n| *n > 0))
+            .map(|model| model.id)
+            .collect();
+        Self { load, busy_local, max_local, resources }
+    }
+
+    /// Jobs that a model has.
+    pub(crate) fn load_of(&self, model: ModelId) -> u32 {
+        self.load.get(&model).copied().unwrap_or(0)
+    }
+
+    /// Whether one more job fits on `model`.
+    pub(crate) fn room_for(&self, model: &Model) -> Result<(), NoRoom> {
+        if self.load_of(model.id) >= u32::from(model.profile.concurrency) {
+            return Err(NoRoom::Full { concurrency: model.profile.concurrency });
+        }
+        // A model that is busy already is loaded: it takes no further room.
+        if model.profile.kind == ModelKind::Cloud || self.busy_local.contains(&model.id) {
+            return Ok(());
+        }
+        if self.busy_local.len() >= self.max_local {
+            return Err(NoRoom::MaxLocal { max: self.max_local });
+        }
+        let needs = model.profile.needs;
+        let free = self.resources.gpus.as_deref().map(|gpus| gpus.iter().map(|gpu| gpu.free).max().unwrap_or_default());
+        if let Some(free) = free.filter(|free| needs.vram > *free) {
+            return Err(NoRoom::Vram { needs: needs.vram, free });
+        }
+        if let Some(free) = self.resources.free_memory.filter(|free| needs.memory > *free) {
+            return Err(NoRoom::Memory { needs: needs.memory, free });
+        }
+        Ok(())
+    }
+
+    /// Counts a job that was just given to `model`.
+    pub(crate) fn occupy(&mut self, model: &Model) {
+        *self.load.entry(model.id).or_default() += 1;
+        if model.profile.kind == ModelKind::Local && !self.busy_local.contains(&model.id) {
+            self.busy_local.push(model.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::ModelProfile,
+        resources::{Gpu, Needs},
+        standing::Standing,
+    };
+
+    fn model(id: i32, kind: ModelKind) -> Model {
+        Model {
+            id: ModelId(id),
+            profile: ModelProfile::new(&format!("m{id}"), kind, "test", "m").unwrap(),
+            is_active: true,
+            hold: None,
+            standing: Standing::Trial,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn fleet(models: &[Model], busy: &[i32], resources: Resources) -> Fleet {
+        let load: Vec<_> =
+            busy.iter().map(|id| ModelLoad { model: ModelId(*id), assigned: 0, in_progress: 1 }).collect();
+        Fleet::new(models, &load, 3, resources)
+    }
+
+    #[test]
+    fn a_fourth_local_model_waits_while_three_others_are_busy() {
+        let models: Vec<_> = (1..=4).map(|id| model(id, ModelKind::Local)).collect();
+        let fleet = fleet(&models, &[1, 2, 3], Resources::default());
+        assert_eq!(fleet.room_for(&models[3]), Err(NoRoom::MaxLocal { max: 3 }));
+        assert_eq!(fleet.room_for(&model(5, ModelKind::Cloud)), Ok(()));
+    }
+
+    #[test]
+    fn a_busy_model_takes_more_only_up_to_its_concurrency() {
+        let mut one = model(1, ModelKind::Local);
+        let fleet = fleet(std::slice::from_ref(&one), &[1], Resources::default());
+        assert_eq!(fleet.room_for(&one), Err(NoRoom::Full { concurrency: 1 }));
+        one.profile.concurrency = 2;
+        assert_eq!(fleet.room_for(&one), Ok(()));
+    }
+
+    #[test]
+    fn a_model_that_needs_more_vram_than_any_gpu_has_free_waits() {
+        let mut one = model(1, ModelKind::Local);
+        one.profile.needs = Needs { vram: Mebibytes(9000), memory: Mebibytes(0) };
+        let gpu = |free| Gpu { name: "gpu".into(), total: Mebibytes(11_264), free: Mebibytes(free) };
+        let with = |gpus| fleet(&[], &[], Resources { gpus, ..Resources::default() });
+        let no_room = NoRoom::Vram { needs: Mebibytes(9000), free: Mebibytes(8000) };
+        assert_eq!(with(Some(vec![gpu(8000), gpu(2000)])).room_for(&one), Err(no_room));
+        assert_eq!(with(Some(vec![gpu(10_000)])).room_for(&one), Ok(()));
+        assert_eq!(with(None).room_for(&one), Ok(()), "not measured is not zero");
+    }
+}

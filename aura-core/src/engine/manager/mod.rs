@@ -1,0 +1,179 @@
+//! The manager: a worker's door in this process, and the loop that gives jobs to models.
+
+pub(crate) mod capacity;
+pub(crate) mod schedule;
+pub mod select;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use crate::{
+    artifact::{Artifact, NewArtifact},
+    clock::Clock,
+    contract::{
+        ArtifactUpload, Claimed, Manager, Release, Report, Reported, Store, StoreError, WorkRequest,
+        store::{ArtifactBatch, Claim, ClaimedJob, Each, Wanted},
+    },
+    engine::{bell::Bells, roster::Roster, settings::Settings, shutdown::Shutdown},
+    error::{Error, Result},
+    ids::{JobId, ModelId, WorkerId},
+    job::{Door, LeaseProof},
+};
+
+/// The door of this process: checks what workers bring and writes it to the store.
+#[derive(Debug)]
+pub(crate) struct JobManager {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shutdown: Arc<Shutdown>,
+    pub(crate) settings: Settings,
+    /// Models whose jobs some worker has asked for in this process: they go before those that nobody works for.
+    pub(crate) attended: Mutex<HashSet<ModelId>>,
+}
+
+impl JobManager {
+    /// Most jobs one call may claim.
+    const MAX_BATCH: u32 = 1000;
+    /// Longest time one call may wait for a job.
+    const MAX_WAIT: Duration = Duration::from_secs(60);
+
+    /// Claims one job by its id for a worker that may know no heartbeat.
+    pub(crate) async fn claim_job(&self, job: JobId, worker: WorkerId) -> Result<Claimed> {
+        let lease = self.settings.direct_lease;
+        let claim = Claim { worker, door: Door::Remote, wanted: Wanted::Job(job), lease };
+        let claimed = self.store.claim(&claim).await?.pop();
+        let claimed = claimed.ok_or_else(|| StoreError::conflict("job", job, "cannot be claimed now"))?;
+        self.with_name(claimed).await
+    }
+
+    async fn with_name(&self, ClaimedJob { job, prd }: ClaimedJob) -> Result<Claimed> {
+        let model = match job.state.model() {
+            Some(id) => self.roster.by_id(id).await?,
+            None => None,
+        };
+        let model = model.ok_or_else(|| StoreError::corrupt("job", job.id, "it is claimed, but has no model"))?;
+        Ok(Claimed { job, model: model.profile.name, prd })
+    }
+
+    async fn try_claim(&self, request: &WorkRequest, models: &[ModelId], max: u32) -> Result<Vec<Claimed>> {
+        let claim = Claim {
+            worker: request.worker_id.clone(),
+            door: request.door,
+            wanted: Wanted::Any { models: models.to_vec(), max },
+            lease: self.settings.lease,
+        };
+        let mut claimed = Vec::new();
+        for job in self.store.claim(&claim).await? {
+            claimed.push(self.with_name(job).await?);
+        }
+        Ok(claimed)
+    }
+
+    fn attend(&self, models: &[ModelId]) {
+        let mut attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = attended.len();
+        attended.extend(models);
+        if attended.len() > before {
+            self.bells.schedule.ring();
+        }
+    }
+}
+
+/// The one answer to a batch of one.
+fn only<T>(answers: Each<T>) -> Result<T> {
+    let answer = answers.into_iter().next();
+    let missing = || StoreError::Backend { action: "answer a batch of one", source: "it answered none".into() };
+    Ok(answer.ok_or_else(missing)??)
+}
+
+fn check_artifacts(items: &[NewArtifact]) -> Result<()> {
+    for item in items {
+        let bytes = item.body.to_string().len();
+        if bytes > NewArtifact::MAX_BYTES {
+            let reason = format!("is {bytes} bytes long, at most {} are accepted", NewArtifact::MAX_BYTES);
+            return Err(Error::invalid("artifact", reason));
+        }
+        if item.body.is_null() {
+            return Err(Error::invalid("artifact", "is null: send the piece itself"));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Manager for JobManager {
+    async fn claim(&self, request: &WorkRequest) -> Result<Vec<Claimed>> {
+        if request.max == 0 || request.max > Self::MAX_BATCH {
+            return Err(Error::invalid("max", format!("must be 1 to {}", Self::MAX_BATCH)));
+        }
+        if request.models.is_empty() {
+            return Err(Error::invalid("models", "is empty: name the models whose jobs this worker does"));
+        }
+        let models = self.roster.ids(&request.models).await?;
+        self.attend(&models);
+        let mut stop = self.shutdown.signal();
+        let mut bell = self.bells.claim.listen();
+        let wait = self.clock.sleep(request.wait.min(Self::MAX_WAIT));
+        tokio::pin!(wait);
+        loop {
+            if stop.is_stopping() {
+                return Ok(Vec::new());
+            }
+            let claimed = self.try_claim(request, &models, request.max).await?;
+            if !claimed.is_empty() || request.wait.is_zero() {
+                return Ok(claimed);
+            }
+            // The poll finds what another process assigned; the bell tells of this one's.
+            tokio::select! {
+                () = bell.rung() => {}
+                () = self.clock.sleep(self.settings.poll) => {}
+                () = &mut wait => return Ok(Vec::new()),
+                () = stop.stopping() => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
+        let answers = self.store.heartbeat(leases, self.settings.lease).await?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(Error::from)).collect())
+    }
+
+    async fn upload_artifacts(&self, upload: &ArtifactUpload) -> Result<Vec<Artifact>> {
+        check_artifacts(&upload.items)?;
+        let batch = ArtifactBatch {
+            job: upload.job,
+            model: self.roster.find(upload.model.as_str()).await?.id,
+            worker: upload.worker.clone(),
+            token: upload.token,
+            items: upload.items.clone(),
+        };
+        only(self.store.add_artifacts(&[batch], self.settings.lease).await?)
+    }
+
+    async fn report(&self, report: &Report) -> Result<Reported> {
+        let bytes = report.details.to_string().len();
+        if bytes > NewArtifact::MAX_BYTES {
+            let reason = format!("is {bytes} bytes long, at most {} are accepted", NewArtifact::MAX_BYTES);
+            return Err(Error::invalid("details", reason));
+        }
+        let reported = only(self.store.report(std::slice::from_ref(report)).await?)?;
+        self.bells.account.ring();
+        self.bells.schedule.ring();
+        Ok(reported)
+    }
+
+    async fn release(&self, release: &Release) -> Result<()> {
+        only(self.store.release(std::slice::from_ref(release)).await?)?;
+        self.bells.account.ring();
+        self.bells.schedule.ring();
+        Ok(())
+    }
+}

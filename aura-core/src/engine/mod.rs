@@ -1,0 +1,432 @@
+//! The orchestra at work: the handle that a host application holds, and the engines behind it.
+
+mod accountant;
+mod alerts;
+mod auditor;
+mod bell;
+mod builder;
+pub mod hr;
+pub mod manager;
+mod pace;
+mod roster;
+mod settings;
+mod shutdown;
+mod trail;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+pub use builder::OrchestraBuilder;
+pub use hr::{Basis, HrSettings};
+pub use manager::select::{RoundRobin, Uniform};
+pub use settings::Settings;
+
+use crate::{
+    artifact::Artifact,
+    clock::Clock,
+    contract::{
+        ArtifactUpload, Capabilities, Claimed, Manager, Release, Report, Reported, Store, StoreError, WorkRequest,
+        store::{JobCount, JobFilter, NewPrdRecord, RunFilter, Submitted},
+    },
+    engine::{
+        accountant::{Accountant, Examination},
+        alerts::AlertDesk,
+        bell::Bells,
+        manager::{JobManager, schedule::Waiting},
+        roster::Roster,
+        shutdown::Shutdown,
+    },
+    error::{Error, Result},
+    evidence::{TestCase, TestOutcome, Tick},
+    ids::{Actor, JobId, ModelName, PrdId, WorkerId},
+    job::{Job, JobEvent, LeaseProof},
+    model::{Model, ModelProfile, Origin},
+    prd::{NewPrd, Prd},
+    run::{ModelRun, ModelScore, Promotion},
+    units::Confidence,
+    verdict::Verdict,
+};
+
+/// A running orchestra. Cheap to clone; every clone is the same orchestra. It stops with [`stop`](Self::stop), or in the
+/// background when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Orchestra {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    manager: Arc<JobManager>,
+    accountant: Arc<Accountant>,
+    alerts: Arc<AlertDesk>,
+    roster: Arc<Roster>,
+    bells: Arc<Bells>,
+    shutdown: Arc<Shutdown>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    waiting: Waiting,
+    facts: Facts,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown.announce();
+    }
+}
+
+/// What somebody who looks at the orchestra should know of how it was put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Workers in this process.
+    pub workers: usize,
+    /// Models that have an adapter in this process.
+    pub employed: Vec<ModelName>,
+    /// What the sandbox enforces; absent without one.
+    pub sandbox: Option<Capabilities>,
+    /// Whether the operator allowed to run model-written code unprotected.
+    pub allow_unsandboxed: bool,
+}
+
+impl Orchestra {
+    /// Puts an orchestra together.
+    pub fn builder() -> OrchestraBuilder {
+        OrchestraBuilder::default()
+    }
+
+    /// Accepts a PRD. When this returns, it is stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names the field; [`Error::Stopping`] when it is too late.
+    pub async fn submit(&self, new: NewPrd) -> Result<Prd> {
+        Ok(self.submit_once(new).await?.prd)
+    }
+
+    /// As [`submit`](Self::submit), and says whether the PRD is new or one with the same idempotency key was there.
+    ///
+    /// # Errors
+    /// As above, and a conflict when the key was used for another request.
+    pub async fn submit_once(&self, new: NewPrd) -> Result<Submitted> {
+        if self.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        new.check()?;
+        let pinned = match &new.model {
+            Some(name) => Some(self.inner.roster.find(name.as_str()).await?.id),
+            None => None,
+        };
+        self.check_panel(&new).await?;
+        let jobs = (0..new.plan.jobs()).map(|_| JobId::new()).collect();
+        let record = NewPrdRecord { id: PrdId::new(), request: new, pinned, jobs };
+        let answer = self.inner.store.submit(&[record]).await?.into_iter().next();
+        let missing = || StoreError::Backend { action: "submit a PRD", source: "it answered nothing".into() };
+        let submitted = answer.ok_or_else(missing)??;
+        self.inner.bells.schedule.ring();
+        Ok(submitted)
+    }
+
+    /// A panel needs that many different models; one that can never be filled is refused rather than left waiting.
+    async fn check_panel(&self, new: &NewPrd) -> Result<()> {
+        let wanted = usize::from(new.plan.jobs());
+        if wanted < 2 {
+            return Ok(());
+        }
+        let models = self.inner.roster.refresh().await?;
+        let able = models.iter().filter(|model| model.hold.is_none() && model.takes(&new.role)).count();
+        if able < wanted {
+            let reason = format!(
+                "a panel of {wanted} needs {wanted} models that take the role {}, {able} are employed and not on hold: employ \
+                 more, or ask for fewer",
+                new.role
+            );
+            return Err(Error::invalid("plan", reason));
+        }
+        Ok(())
+    }
+
+    /// Waits for a PRD's verdict, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPrd`], or [`Error::Stopping`] when the orchestra stops first.
+    pub async fn verdict(&self, prd: PrdId) -> Result<Verdict> {
+        loop {
+            if let Some(verdict) = self.verdict_within(prd, Duration::from_secs(60)).await? {
+                return Ok(verdict);
+            }
+            if self.is_stopping() {
+                return Err(Error::Stopping);
+            }
+        }
+    }
+
+    /// A PRD's verdict, if there is one within `wait`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPrd`].
+    pub async fn verdict_within(&self, prd: PrdId, wait: Duration) -> Result<Option<Verdict>> {
+        let mut stop = self.inner.shutdown.signal();
+        let mut bell = self.inner.bells.verdict.listen();
+        let over = self.inner.clock.sleep(wait);
+        tokio::pin!(over);
+        loop {
+            let verdict = self.prd(prd).await?.verdict;
+            if verdict.is_some() || wait.is_zero() || stop.is_stopping() {
+                return Ok(verdict);
+            }
+            tokio::select! {
+                () = bell.rung() => {}
+                // Another process may settle it: its bell is not heard here.
+                () = self.inner.clock.sleep(self.inner.settings.poll) => {}
+                () = &mut over => return Ok(None),
+                () = stop.stopping() => {}
+            }
+        }
+    }
+
+    /// One PRD.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPrd`].
+    pub async fn prd(&self, id: PrdId) -> Result<Prd> {
+        self.prds(&[id]).await?.pop().ok_or(Error::UnknownPrd(id))
+    }
+
+    /// PRDs by their ids; unknown ones are left out.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prds(&self, ids: &[PrdId]) -> Result<Vec<Prd>> {
+        Ok(self.inner.store.prds(ids).await?)
+    }
+
+    /// The newest PRDs, newest first, older than `before`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>> {
+        Ok(self.inner.store.recent_prds(before, limit).await?)
+    }
+
+    /// Calls off a PRD with all its jobs that have not ended.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPrd`], or a conflict when it has its verdict already.
+    pub async fn cancel(&self, prd: PrdId, reason: &str) -> Result<Prd> {
+        let cancelled = self.inner.store.cancel(prd, &Actor::operator(), reason).await?;
+        self.inner.bells.verdict.ring();
+        self.inner.bells.schedule.ring();
+        Ok(cancelled)
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`].
+    pub async fn job(&self, id: JobId) -> Result<Job> {
+        self.inner.store.job(id).await?.ok_or(Error::UnknownJob(id))
+    }
+
+    /// Jobs, oldest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>> {
+        Ok(self.inner.store.jobs(filter).await?)
+    }
+
+    /// How many jobs are in each state.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn job_counts(&self) -> Result<Vec<JobCount>> {
+        Ok(self.inner.store.job_counts().await?)
+    }
+
+    /// A job's history, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`].
+    pub async fn job_events(&self, job: JobId) -> Result<Vec<JobEvent>> {
+        self.job(job).await?;
+        Ok(self.inner.store.job_events(job).await?)
+    }
+
+    /// A job's artifacts, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`].
+    pub async fn artifacts(&self, job: JobId) -> Result<Vec<Artifact>> {
+        self.job(job).await?;
+        Ok(self.inner.store.artifacts(job).await?)
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<ModelRun>> {
+        Ok(self.inner.store.runs(filter).await?)
+    }
+
+    /// Why a queued job waits, as the scheduler saw it at its last pass.
+    #[must_use]
+    pub fn waiting_reason(&self, job: JobId) -> Option<String> {
+        self.inner.waiting.reason(job)
+    }
+
+    /// All models.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn models(&self) -> Result<Vec<Model>> {
+        Ok(self.inner.store.models().await?)
+    }
+
+    /// The model of that name; a short backend name finds it too (`ollama` finds `employee_ollama`).
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] names those there are.
+    pub async fn find_model(&self, name: &str) -> Result<Model> {
+        let found = self.inner.roster.find(name).await?;
+        // The roster may be a moment old: what is shown is what is stored.
+        let models = self.inner.roster.refresh().await?;
+        Ok(models.iter().find(|model| model.id == found.id).cloned().unwrap_or(found))
+    }
+
+    /// Registers a model that works elsewhere: its jobs wait for a remote worker.
+    ///
+    /// # Errors
+    /// [`Error::ModelExists`].
+    pub async fn register(&self, profile: &ModelProfile) -> Result<Model> {
+        // Only an adapter in this process can say that its answers are our own code.
+        let profile = ModelProfile { origin: Origin::Model, ..profile.clone() };
+        match self.inner.store.register(&profile, &Actor::operator()).await {
+            Ok(model) => {
+                self.inner.bells.schedule.ring();
+                Ok(model)
+            }
+            Err(StoreError::Conflict { .. }) => Err(Error::ModelExists(profile.name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Stops a model from getting new work, whatever HR thinks of it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`].
+    pub async fn hold(&self, name: &str, reason: &str) -> Result<Model> {
+        self.set_hold(name, Some(reason.to_owned())).await
+    }
+
+    /// Lets a held model work again.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`].
+    pub async fn release_hold(&self, name: &str) -> Result<Model> {
+        self.set_hold(name, None).await
+    }
+
+    async fn set_hold(&self, name: &str, hold: Option<String>) -> Result<Model> {
+        let model = self.inner.roster.find(name).await?;
+        let model = self.inner.store.set_hold(model.id, hold, &Actor::operator()).await?;
+        self.inner.bells.schedule.ring();
+        Ok(model)
+    }
+
+    /// What HR saw of each model at its last look.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn latest_scores(&self) -> Result<Vec<ModelScore>> {
+        Ok(self.inner.store.latest_scores().await?)
+    }
+
+    /// HR's decisions, newest first, before the one with this number.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn promotions(&self, before: Option<i64>, limit: u32) -> Result<Vec<Promotion>> {
+        Ok(self.inner.store.promotions(before, limit).await?)
+    }
+
+    /// Claims one job by its id, for a worker that may know no heartbeat: the lease is longer
+    /// ([`Settings::direct_lease`]).
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`], or a conflict that says who has it or what it waits for.
+    pub async fn claim_job(&self, job: JobId, worker: WorkerId) -> Result<Claimed> {
+        if self.is_stopping() {
+            return Err(Error::Stopping);
+        }
+        self.inner.manager.claim_job(job, worker).await
+    }
+
+    /// Judges a submitted job by an outside validator's checklist: every tick must be ok. The evidence has the strength
+    /// `reported`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownJob`]; a conflict when the job is not submitted, or judged already; [`Error::Invalid`] without ticks.
+    pub async fn validate(&self, job: JobId, ticks: &[Tick], confidence: Option<Confidence>) -> Result<Job> {
+        if ticks.is_empty() || ticks.len() > 10_000 {
+            return Err(Error::invalid("ticks", "1 to 10000 are accepted: name what was checked"));
+        }
+        let case = |tick: &Tick| TestCase {
+            id: tick.name.chars().take(512).collect(),
+            outcome: if tick.ok { TestOutcome::Passed } else { TestOutcome::Failed },
+            message: String::new(),
+        };
+        let examination = Examination::reported(ticks.iter().map(case).collect(), confidence);
+        self.inner.accountant.validate(job, examination).await?;
+        self.inner.bells.account.ring();
+        self.job(job).await
+    }
+
+    /// What somebody who looks at this orchestra should know of how it was put together.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.inner.facts
+    }
+
+    /// Whether it takes no new work any more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.inner.shutdown.signal().is_stopping()
+    }
+
+    /// Waits until somebody stops it.
+    pub async fn stopping(&self) {
+        self.inner.shutdown.signal().stopping().await;
+    }
+
+    /// Takes no new work at once, lets running work finish within the grace time, hands the rest back, and ends every
+    /// task. Stopping twice is fine.
+    pub async fn stop(&self) {
+        self.inner.shutdown.stop(self.inner.clock.as_ref(), self.inner.settings.grace).await;
+    }
+}
+
+#[async_trait]
+impl Manager for Orchestra {
+    async fn claim(&self, request: &WorkRequest) -> Result<Vec<Claimed>> {
+        self.inner.manager.claim(request).await
+    }
+
+    async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
+        self.inner.manager.heartbeat(leases).await
+    }
+
+    async fn upload_artifacts(&self, upload: &ArtifactUpload) -> Result<Vec<Artifact>> {
+        self.inner.manager.upload_artifacts(upload).await
+    }
+
+    async fn report(&self, report: &Report) -> Result<Reported> {
+        self.inner.manager.report(report).await
+    }
+
+    async fn release(&self, release: &Release) -> Result<()> {
+        self.inner.manager.release(release).await
+    }
+}

@@ -1,0 +1,117 @@
+//! One stop signal in two steps, and every task joined.
+
+use std::{
+    future::Future,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::clock::Clock;
+
+/// How far stopping has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Everybody works.
+    Running,
+    /// Nothing new is begun; what runs may finish.
+    Stopping,
+    /// What still runs is handed back.
+    HandBack,
+}
+
+/// What a loop watches.
+#[derive(Debug, Clone)]
+pub(crate) struct StopSignal(watch::Receiver<Phase>);
+
+impl StopSignal {
+    /// Whether nothing new may be begun.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.0.borrow() >= Phase::Stopping
+    }
+
+    /// Waits until nothing new may be begun.
+    pub(crate) async fn stopping(&mut self) {
+        self.reached(Phase::Stopping).await;
+    }
+
+    /// Waits until running work must be handed back.
+    pub(crate) async fn hand_back(&mut self) {
+        self.reached(Phase::HandBack).await;
+    }
+
+    async fn reached(&mut self, phase: Phase) {
+        // The sender going away means that the orchestra was dropped, which stops as well.
+        let _phase = self.0.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// Owns the tasks and the signal that ends them.
+#[derive(Debug)]
+pub(crate) struct Shutdown {
+    phase: watch::Sender<Phase>,
+    tasks: Mutex<JoinSet<()>>,
+    stopped: tokio::sync::Mutex<()>,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            phase: watch::Sender::new(Phase::Running),
+            tasks: Mutex::new(JoinSet::new()),
+            stopped: tokio::sync::Mutex::new(()),
+        }
+    }
+}
+
+impl Shutdown {
+    /// What a loop watches.
+    pub(crate) fn signal(&self) -> StopSignal {
+        StopSignal(self.phase.subscribe())
+    }
+
+    /// Runs a task that is joined at the end.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    }
+
+    /// Tells everybody to begin nothing new.
+    pub(crate) fn announce(&self) {
+        self.advance(Phase::Stopping);
+    }
+
+    /// Lets running work finish within `grace`, has the rest handed back, and joins every task. May be called again, and
+    /// by several at once: all return when everything has ended.
+    pub(crate) async fn stop(&self, clock: &dyn Clock, grace: Duration) {
+        self.announce();
+        let _only_one = self.stopped.lock().await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::select! {
+            () = join(&mut tasks) => {}
+            () = clock.sleep(grace) => {
+                self.advance(Phase::HandBack);
+                join(&mut tasks).await;
+            }
+        }
+        self.advance(Phase::HandBack);
+    }
+
+    fn advance(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let later = *phase < to;
+            if later {
+                *phase = to;
+            }
+            later
+        });
+    }
+}
+
+async fn join(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "an engine task panicked");
+        }
+    }
+}
