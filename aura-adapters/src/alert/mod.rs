@@ -1,0 +1,5 @@
+//! Who is told when something is wrong.
+
+mod log;
+
+pub use log::LogAlerter;

@@ -1,0 +1,5 @@
+//! What the machine has left.
+
+mod fixed;
+
+pub use fixed::FixedProbe;
