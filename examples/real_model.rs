@@ -60,13 +60,11 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let model = env::var("AURA_REAL_MODEL").unwrap_or_else(|_| "gemma3:270m".to_owned());
     let database = env::var("AURA_REAL_DB").map_or_else(|_| PathBuf::from("target/real-model/aura.db"), PathBuf::from);
-    if let Some(folder) = database.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     let employee = |name: &str, temperature| {
         OpenAiAdapter::builder(&model)
             .name(name)
             .base_url(&base_url)
+            .provider("llama.cpp")
             .temperature(temperature)
             .max_tokens(96)
             .prompt_style(PromptStyle::Complete)
@@ -92,7 +90,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         let verdict = orchestra.verdict(prd.id).await?;
         println!("\n{}\n{verdict}", prd.request.headline());
         for job in &prd.jobs {
-            let filter = RunFilter { job: Some(*job), ..RunFilter::default() };
+            let filter = RunFilter { job: Some(*job), model: None, before: None, limit: 20 };
             for stored in orchestra.runs(&filter).await? {
                 let run = stored.run;
                 let confidence = run.confidence.map_or_else(|| "-".to_owned(), |sure| format!("{:.3}", sure.get()));

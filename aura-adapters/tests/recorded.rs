@@ -366,16 +366,34 @@ async fn a_redirect_is_not_followed_and_the_key_stays() {
     assert!(elsewhere.seen().is_empty());
 }
 
+/// Tells when it is dropped.
+struct Guard(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Nobody may be listening any more when a test has ended.
+        let _ = self.0.send(());
+    }
+}
+
 #[tokio::test]
-async fn a_silent_server_is_given_up_on_in_time() {
-    let server = Server::answering(|| {
-        Response::new(Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>()))
+async fn a_silent_server_is_given_up_on_in_time_and_the_request_is_ended() {
+    let (dropped, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let server = Server::answering(move || {
+        let guard = Guard(dropped.clone());
+        let silent = futures::stream::poll_fn(move |_| {
+            let _held = &guard;
+            std::task::Poll::<Option<Result<Bytes, std::io::Error>>>::Pending
+        });
+        Response::new(Body::from_stream(silent))
     })
     .await;
     let limit = Duration::from_millis(200);
     let error = server.builder().timeout(limit).build().unwrap().generate(&request()).await.unwrap_err();
     assert!(matches!(error, AdapterError::TimedOut(d) if d == limit), "{error:?}");
     assert!(error.is_retryable());
+    // The server notices that nobody reads on: the connection was closed.
+    tokio::time::timeout(Duration::from_secs(10), told.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]

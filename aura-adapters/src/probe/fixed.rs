@@ -23,3 +23,17 @@ impl ResourceProbe for FixedProbe {
         Ok(self.0.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aura_core::Mebibytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn it_answers_what_it_was_given_and_knows_nothing_by_default() {
+        let machine = Resources { free_memory: Some(Mebibytes(512)), ..Resources::default() };
+        assert_eq!(FixedProbe::new(machine.clone()).snapshot().await.unwrap(), machine);
+        assert_eq!(FixedProbe::default().snapshot().await.unwrap().gpus, None);
+    }
+}
