@@ -1,1 +1,41 @@
 //! The HTTP door of Aura Orchestra: REST, live stream, dashboard and OpenAPI.
+//!
+//! [`router`] makes an axum router over a running [`Orchestra`](aura_core::Orchestra). Serve it with [`serve`], or nest it
+//! in a router of your own:
+//!
+//! ```no_run
+//! # fn mount(orchestra: aura_core::Orchestra) -> axum::Router {
+//! axum::Router::new().nest("/aura", aura_http::router(orchestra, aura_http::HttpOptions::default()))
+//! # }
+//! ```
+//!
+//! There is no access control yet. Therefore [`serve`] refuses every address that is not loopback, and the router refuses
+//! requests whose `Host` or `Origin` is not this machine: see [`HttpOptions::allowed_hosts`].
+//!
+//! A request is read by `params.rs` and `body.rs`, answered by the file named for its path, and every refusal is a
+//! [`Problem`] (RFC 9457). The calls are described at `/openapi.json`.
+
+mod alerts;
+mod body;
+mod dashboard;
+mod events;
+mod health;
+mod job_view;
+mod jobs;
+mod models;
+mod openapi;
+mod options;
+mod origin;
+mod params;
+mod prds;
+mod problem;
+mod router;
+mod server;
+mod suite;
+mod trail;
+mod work;
+
+pub use options::HttpOptions;
+pub use problem::Problem;
+pub use router::router;
+pub use server::{HttpError, check_listen, serve};

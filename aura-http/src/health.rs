@@ -1,0 +1,79 @@
+//! Whether it is up, and how it stands.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{Problem, router::App};
+
+/// How long the store may take to answer before the orchestra counts as not ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How the orchestra stands, for the page.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Overview {
+    /// Version of the HTTP door.
+    version: &'static str,
+    /// What somebody who reads the figures must know, in sentences.
+    notices: Vec<String>,
+    /// Jobs in each state; states without any are left out.
+    jobs: BTreeMap<&'static str, u64>,
+    /// Workers in this process.
+    workers: usize,
+    /// What the sandbox enforces; null without one.
+    #[schema(value_type = Option<Object>)]
+    sandbox: Value,
+    /// Whether tests of model-written code run although the sandbox isolates nothing.
+    allow_unsandboxed: bool,
+}
+
+/// How the orchestra stands: notices, jobs by state, workers, sandbox.
+#[utoipa::path(get, path = "/overview", tag = "health", responses((status = 200, body = Overview)))]
+pub(crate) async fn overview(State(app): State<App>) -> Result<Json<Overview>, Problem> {
+    let facts = app.orchestra.facts();
+    let mut notices = app.options.notices.clone();
+    if facts.allow_unsandboxed {
+        notices.push(
+            "Tests of model-written code run without a sandbox, as the operator allowed: that code can do whatever this \
+             process can."
+                .to_owned(),
+        );
+    }
+    for model in app.orchestra.models().await? {
+        if let Some(why) = model.profile.stub {
+            notices.push(format!("{} is a stub, no real model: {why}", model.profile.name));
+        }
+    }
+    let counts = app.orchestra.job_counts().await?;
+    Ok(Json(Overview {
+        version: env!("CARGO_PKG_VERSION"),
+        notices,
+        jobs: counts.into_iter().map(|count| (count.status.as_str(), count.jobs)).collect(),
+        workers: facts.workers,
+        sandbox: serde_json::to_value(&facts.sandbox).unwrap_or_default(),
+        allow_unsandboxed: facts.allow_unsandboxed,
+    }))
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Object)))]
+pub(crate) async fn alive() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// It takes work: it is not stopping, and its store answers.
+#[utoipa::path(
+    get, path = "/readyz", tag = "health", responses((status = 200, body = Object), (status = 503, body = Problem))
+)]
+pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    if app.orchestra.is_stopping() {
+        return Err(aura_core::Error::Stopping.into());
+    }
+    match tokio::time::timeout(PATIENCE, app.orchestra.audit_range()).await {
+        Ok(range) => range.map(|_| Json(json!({ "status": "ready" }))).map_err(Problem::from),
+        Err(_) => Err(Problem::unavailable("the store does not answer", Duration::from_secs(1))),
+    }
+}

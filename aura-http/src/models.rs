@@ -1,0 +1,343 @@
+//! Models: list, register, hold and release them, and take what they made.
+
+use std::collections::HashMap;
+
+use aura_core::{
+    Artifact, ArtifactKind, FencingToken, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelRun,
+    NewArtifact, Orchestra, Role, Standing, WorkerId,
+    contract::{ArtifactUpload, store::RunFilter},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{
+    Problem,
+    body::{Body, OptionalBody},
+    params::{self, Name},
+    router::App,
+};
+
+/// Runs that the mean score is taken over.
+const RECENT: u32 = 100;
+
+/// An employed model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ModelView {
+    #[schema(value_type = String)]
+    name: ModelName,
+    /// local or cloud.
+    #[schema(value_type = String)]
+    kind: ModelKind,
+    /// Where it is reached, without credentials.
+    endpoint: String,
+    /// Who serves it.
+    provider: String,
+    /// What the provider calls it.
+    model: String,
+    /// Kinds of work it takes; empty means every kind.
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<Role>,
+    /// Jobs it works on at once.
+    concurrency: u16,
+    /// HR's switch: false when suspended.
+    is_active: bool,
+    /// The operator's switch, with the reason.
+    hold: Option<String>,
+    /// trial, member, senior, restricted or suspended.
+    #[schema(value_type = String)]
+    standing: Standing,
+    /// Says that its answers are a stub's, and why.
+    stub: Option<String>,
+    /// Whether it has an adapter in this process; otherwise its jobs wait for a remote worker.
+    has_adapter: bool,
+    /// Mean score of its newest 100 runs that count; null without any.
+    avg_score: Option<f64>,
+    /// How many runs that mean is over, at most 100.
+    runs: u64,
+    /// What HR saw of it at its last look; null before the first one.
+    hr: Option<HrView>,
+    created_at: DateTime<Utc>,
+}
+
+/// What HR saw of a model at its last look.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct HrView {
+    /// Mean of what HR compares: score over attainable score.
+    avg_score: Option<f64>,
+    /// Runs in the window.
+    tasks_completed: u64,
+    promotions: u64,
+    /// Demotions and restrictions.
+    penalties: u64,
+    window_start: DateTime<Utc>,
+    window_end: DateTime<Utc>,
+}
+
+/// Who is employed. Every field has a default.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(default)]
+pub(crate) struct RegisterBody {
+    /// local (the default) or cloud.
+    #[schema(value_type = Option<String>)]
+    kind: ModelKind,
+    /// Where it is reached, for people to read: this process never calls it. Without credentials.
+    endpoint: String,
+    /// Who serves it (default `remote`). Models of one provider and model count as one voice when they agree.
+    provider: String,
+    /// What the provider calls it (default: its name here).
+    model: Option<String>,
+    /// Kinds of work it takes; empty (the default) means every kind.
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<Role>,
+    /// Jobs it works on at once, 1 to 1000 (default 1).
+    concurrency: u16,
+}
+
+impl Default for RegisterBody {
+    fn default() -> Self {
+        Self {
+            kind: ModelKind::Local,
+            endpoint: String::new(),
+            provider: "remote".to_owned(),
+            model: None,
+            roles: Vec::new(),
+            concurrency: 1,
+        }
+    }
+}
+
+/// A piece of a model's work.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ArtifactBody {
+    #[schema(value_type = uuid::Uuid)]
+    job_id: JobId,
+    /// diff, patch, result or docs.
+    #[schema(value_type = String)]
+    artifact_type: ArtifactKind,
+    /// `{"files": [{path, text}]}`, `{"patch": "…"}`, `{"text": "…"}`, or the text itself.
+    artifact: Value,
+    /// Who holds the lease; a worker that says nothing is matched by model and state.
+    #[schema(value_type = Option<String>)]
+    worker_id: Option<WorkerId>,
+    /// The token of the claim.
+    #[schema(value_type = Option<i64>)]
+    token: Option<FencingToken>,
+}
+
+/// Why it is held.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(crate) struct HoldBody {
+    reason: Option<String>,
+}
+
+/// All models, in the order they were registered.
+#[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = Vec<ModelView>)))]
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<ModelView>>, Problem> {
+    let hr = hr_figures(&app.orchestra).await?;
+    let mut views = Vec::new();
+    for model in app.orchestra.models().await? {
+        let figures = hr.get(&model.id).cloned();
+        views.push(view(&app.orchestra, model, figures).await?);
+    }
+    Ok(Json(views))
+}
+
+/// Employs a model that works elsewhere: its jobs wait for a remote worker.
+#[utoipa::path(
+    post, path = "/models/{name}/register", tag = "models", params(("name" = String, Path)),
+    request_body = Option<RegisterBody>,
+    responses(
+        (status = 201, body = ModelView),
+        (status = 409, body = Problem, description = "A model of that name is employed already"),
+        (status = 422, body = Problem, description = "The name or a field cannot be accepted"),
+    )
+)]
+pub(crate) async fn register(
+    State(app): State<App>,
+    Name(name): Name,
+    OptionalBody(body): OptionalBody<RegisterBody>,
+) -> Result<(StatusCode, Json<ModelView>), Problem> {
+    let identity = body.model.as_deref().unwrap_or(&name);
+    let mut profile = ModelProfile::new(&name, body.kind, &body.provider, identity)
+        .map_err(|error| Problem::invalid("name", error.to_string()))?;
+    line("provider", &body.provider)?;
+    line("model", identity)?;
+    check_endpoint(&body.endpoint)?;
+    if !(1..=1000).contains(&body.concurrency) {
+        return Err(Problem::invalid("concurrency", "concurrency: must be 1 to 1000"));
+    }
+    if body.roles.len() > 64 {
+        return Err(Problem::invalid("roles", "roles: at most 64 are accepted"));
+    }
+    profile = profile.endpoint(body.endpoint).concurrency(body.concurrency);
+    profile.roles = body.roles;
+    let model = app.orchestra.register(&profile).await?;
+    Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None).await?)))
+}
+
+/// Stores a piece of a model's work under the job's lease. It is a sign of life too.
+#[utoipa::path(
+    post, path = "/models/{name}/artifact", tag = "work", params(("name" = String, Path)), request_body = ArtifactBody,
+    responses(
+        (status = 201, body = Object, description = "The stored piece: `{id, job_id, attempt, model_id, artifact_type, artifact, created_at}`"),
+        (status = 404, body = Problem, description = "There is no such model or job"),
+        (status = 409, body = Problem, description = "The job is another model's, or the lease is lost"),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn artifact(
+    State(app): State<App>,
+    Name(name): Name,
+    Body(body): Body<ArtifactBody>,
+) -> Result<(StatusCode, Json<Artifact>), Problem> {
+    let model = app.orchestra.find_model(&name).await?;
+    let upload = ArtifactUpload {
+        job: body.job_id,
+        model: model.profile.name,
+        worker: body.worker_id,
+        token: body.token,
+        items: vec![NewArtifact { kind: body.artifact_type, body: body.artifact }],
+    };
+    match app.orchestra.upload_artifacts(&upload).await?.into_iter().next() {
+        Some(artifact) => Ok((StatusCode::CREATED, Json(artifact))),
+        None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the store did not answer with the stored piece")),
+    }
+}
+
+/// Stops a model from getting new work, whatever HR thinks of it.
+#[utoipa::path(
+    post, path = "/models/{name}/hold", tag = "models", params(("name" = String, Path)), request_body = Option<HoldBody>,
+    responses((status = 200, body = ModelView), (status = 404, body = Problem))
+)]
+pub(crate) async fn hold(
+    State(app): State<App>,
+    Name(name): Name,
+    OptionalBody(body): OptionalBody<HoldBody>,
+) -> Result<Json<ModelView>, Problem> {
+    let reason = body.reason.unwrap_or_else(|| "held by the operator".to_owned());
+    params::sentence("reason", &reason)?;
+    let model = app.orchestra.hold(&name, &reason).await?;
+    with_figures(&app.orchestra, model).await
+}
+
+/// Lets a held model work again.
+#[utoipa::path(
+    post, path = "/models/{name}/release", tag = "models", params(("name" = String, Path)),
+    responses((status = 200, body = ModelView), (status = 404, body = Problem))
+)]
+pub(crate) async fn release(State(app): State<App>, Name(name): Name) -> Result<Json<ModelView>, Problem> {
+    let model = app.orchestra.release_hold(&name).await?;
+    with_figures(&app.orchestra, model).await
+}
+
+async fn with_figures(orchestra: &Orchestra, model: Model) -> Result<Json<ModelView>, Problem> {
+    let figures = hr_figures(orchestra).await?.remove(&model.id);
+    Ok(Json(view(orchestra, model, figures).await?))
+}
+
+async fn hr_figures(orchestra: &Orchestra) -> Result<HashMap<aura_core::ModelId, HrView>, Problem> {
+    let scores = orchestra.latest_scores().await?.into_iter();
+    Ok(scores
+        .map(|score| {
+            let view = HrView {
+                avg_score: score.avg_score.map(aura_core::Score::get),
+                tasks_completed: score.tasks_completed,
+                promotions: score.promotions,
+                penalties: score.penalties,
+                window_start: score.window_start,
+                window_end: score.window_end,
+            };
+            (score.model_id, view)
+        })
+        .collect())
+}
+
+async fn view(orchestra: &Orchestra, model: Model, hr: Option<HrView>) -> Result<ModelView, Problem> {
+    let filter = RunFilter { job: None, model: Some(model.id), before: None, limit: RECENT };
+    let (runs, avg_score) = mean(&orchestra.runs(&filter).await?);
+    let profile = model.profile;
+    Ok(ModelView {
+        has_adapter: orchestra.facts().employed.contains(&profile.name),
+        name: profile.name,
+        kind: profile.kind,
+        endpoint: without_credentials(&profile.endpoint),
+        provider: profile.identity.provider,
+        model: profile.identity.model,
+        roles: profile.roles,
+        concurrency: profile.concurrency,
+        is_active: model.is_active,
+        hold: model.hold,
+        standing: model.standing,
+        stub: profile.stub,
+        avg_score,
+        runs,
+        hr,
+        created_at: model.created_at,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most a hundred runs")]
+fn mean(runs: &[ModelRun]) -> (u64, Option<f64>) {
+    let scores: Vec<f64> = runs.iter().filter(|run| run.run.counts).map(|run| run.run.score.get()).collect();
+    let average = (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64);
+    (scores.len() as u64, average)
+}
+
+fn line(field: &'static str, text: &str) -> Result<(), Problem> {
+    if text.is_empty() || text.len() > 256 || !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        return Err(Problem::invalid(field, format!("{field}: must be 1 to 256 printable ASCII characters")));
+    }
+    Ok(())
+}
+
+/// The endpoint is shown to everybody who can see the page, so it must not carry a password.
+fn check_endpoint(endpoint: &str) -> Result<(), Problem> {
+    let refuse = |detail: &str| Err(Problem::invalid("endpoint", format!("endpoint: {detail}")));
+    if endpoint.len() > 2048 || !endpoint.chars().all(|c| c.is_ascii_graphic()) {
+        return refuse("must be at most 2048 printable ASCII characters without spaces");
+    }
+    if without_credentials(endpoint) != endpoint {
+        return refuse("must not contain credentials: leave out what stands before the @");
+    }
+    match endpoint.split_once("://") {
+        Some((scheme, _)) if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) => {
+            refuse("must be an http or https address")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn without_credentials(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").map_or(("", endpoint), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_an_endpoint_are_refused_and_never_shown() {
+        for bad in ["http://user:canary@host/v1", "user:canary@host", "https://canary@host"] {
+            assert!(check_endpoint(bad).is_err(), "{bad}");
+            assert!(!without_credentials(bad).contains("canary"), "{bad}");
+        }
+        for good in ["", "http://127.0.0.1:11434", "localhost:11434", "https://host/path@v1?x=a@b"] {
+            assert!(check_endpoint(good).is_ok(), "{good}");
+            assert_eq!(without_credentials(good), good);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_of_another_scheme_or_with_controls_is_refused() {
+        for bad in ["file:///etc/passwd", "gopher://x", "http://a\r\nb", "http://\u{202e}"] {
+            assert!(check_endpoint(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The door of workers and validators: claim, keep alive, hand in, hand back, judge.
+
+use std::time::Duration;
+
+use aura_core::{
+    Confidence, FencingToken, JobId, JobStatus, LeaseProof, Manager, ModelName, Tick, WorkerId,
+    contract::{Claimed, Release, Report, WorkRequest},
+    job::Door,
+};
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    Problem,
+    body::{self, Body},
+    job_view::{JobView, Names},
+    params::{self, Id, MAX_WAIT},
+    router::App,
+};
+
+/// Asks for work.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ClaimAnyBody {
+    #[schema(value_type = String)]
+    worker_id: WorkerId,
+    /// Models whose jobs it can do; short backend names will do.
+    models: Vec<String>,
+    /// Most jobs wanted, 1 to 1000 (default 1).
+    #[serde(default = "one")]
+    max: u32,
+    /// How long to wait for the first one, in milliseconds; at most a minute.
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// Who asks for this very job.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ClaimBody {
+    #[schema(value_type = String)]
+    worker_id: WorkerId,
+}
+
+/// The right to a claimed job until a time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LeaseView {
+    /// Who holds it.
+    #[schema(value_type = String)]
+    worker: WorkerId,
+    /// Show it with every write: it proves that the job was not given to another worker since.
+    #[schema(value_type = i64)]
+    token: FencingToken,
+    /// When it ends unless a heartbeat, an artifact or a report extends it.
+    until: DateTime<Utc>,
+}
+
+/// A claimed job with all that is needed to do it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClaimedView {
+    job: JobView,
+    lease: LeaseView,
+    /// The model that it was given to.
+    #[schema(value_type = String)]
+    model: ModelName,
+    /// The PRD, as it was submitted.
+    #[schema(value_type = Object)]
+    prd: aura_core::Prd,
+}
+
+/// Claimed jobs.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClaimedJobs {
+    jobs: Vec<ClaimedView>,
+}
+
+/// Who is still at it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct HeartbeatBody {
+    #[schema(value_type = String)]
+    worker_id: WorkerId,
+    /// The token of the claim.
+    #[schema(value_type = Option<i64>)]
+    token: Option<FencingToken>,
+}
+
+/// Hands work in.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ReportBody {
+    #[schema(value_type = String)]
+    worker_id: WorkerId,
+    /// Whether the worker thinks that it worked.
+    success: bool,
+    /// Anything else it says: `self_confidence`, `usage`, `duration_ms`, `error`.
+    #[serde(default)]
+    details: Value,
+    /// The token of the claim; a worker that knows none is matched by its id and the job's state.
+    #[schema(value_type = Option<i64>)]
+    token: Option<FencingToken>,
+}
+
+/// Hands a job back undone.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ReleaseBody {
+    #[schema(value_type = String)]
+    worker_id: WorkerId,
+    /// The token of the claim.
+    #[schema(value_type = Option<i64>)]
+    token: Option<FencingToken>,
+    /// Why; it is kept as the job's `last_error`.
+    reason: Option<String>,
+}
+
+/// One line of a validator's checklist.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct TickBody {
+    name: String,
+    ok: bool,
+}
+
+/// What an outside validator found.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ValidateBody {
+    /// What was checked; every tick must be ok for the work to be accepted.
+    ticks: Vec<TickBody>,
+    /// How sure the validator is, 0 to 1. Data: no part of the score.
+    confidence_score: Option<f64>,
+}
+
+/// Claims up to `max` jobs; waits up to `wait_ms` for the first one. Empty when there is none.
+#[utoipa::path(
+    post, path = "/jobs/claim", tag = "work", request_body = ClaimAnyBody,
+    responses(
+        (status = 200, body = ClaimedJobs),
+        (status = 404, body = Problem, description = "One of the models is unknown"),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn claim_any(
+    State(app): State<App>,
+    Body(body): Body<ClaimAnyBody>,
+) -> Result<Json<ClaimedJobs>, Problem> {
+    let mut models = Vec::new();
+    for name in body.models.iter().take(1000) {
+        models.push(app.orchestra.find_model(name).await?.profile.name);
+    }
+    let request = WorkRequest {
+        worker_id: body.worker_id,
+        models,
+        max: body.max,
+        wait: Duration::from_millis(body.wait_ms).min(MAX_WAIT),
+        door: Door::Remote,
+    };
+    let claimed = app.orchestra.claim(&request).await?;
+    let names = Names::read(&app.orchestra).await?;
+    let jobs = claimed.into_iter().map(|claimed| view(&app, claimed, &names)).collect::<Result<_, _>>()?;
+    Ok(Json(ClaimedJobs { jobs }))
+}
+
+/// Claims this very job. The body is the worker's id as a bare JSON string, or an object with `worker_id`.
+#[utoipa::path(
+    post, path = "/jobs/{id}/claim", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = ClaimBody,
+    responses(
+        (status = 200, body = ClaimedView),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "Another worker has it, or it is not assigned to a model yet"),
+        (status = 422, body = Problem, description = "The body names no worker"),
+    )
+)]
+pub(crate) async fn claim(
+    State(app): State<App>,
+    Id(id): Id<JobId>,
+    Body(body): Body<Value>,
+) -> Result<Json<ClaimedView>, Problem> {
+    let body = match body {
+        Value::String(worker) => json!({ "worker_id": worker }),
+        other => other,
+    };
+    let ClaimBody { worker_id } = body::shape(body)?;
+    let claimed = app.orchestra.claim_job(id, worker_id).await?;
+    Ok(Json(view(&app, claimed, &Names::read(&app.orchestra).await?)?))
+}
+
+/// Extends a lease; answers with its new end.
+#[utoipa::path(
+    post, path = "/jobs/{id}/heartbeat", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = HeartbeatBody,
+    responses(
+        (status = 200, body = Object, description = "`{\"until\": time}`"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "The lease is lost: drop the work"),
+    )
+)]
+pub(crate) async fn heartbeat(
+    State(app): State<App>,
+    Id(job): Id<JobId>,
+    Body(body): Body<HeartbeatBody>,
+) -> Result<Json<Value>, Problem> {
+    let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
+    match app.orchestra.heartbeat(&[proof]).await?.pop() {
+        Some(until) => Ok(Json(json!({ "until": until? }))),
+        None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the heartbeat was not answered")),
+    }
+}
+
+/// Hands work in. Sending the same report again is answered in the same way; another one gets 409.
+#[utoipa::path(
+    post, path = "/jobs/{id}/report", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = ReportBody,
+    responses(
+        (status = 200, body = JobView, description = "The job as the report left it: SUBMITTED"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "The lease is lost, or another report was taken"),
+    )
+)]
+pub(crate) async fn report(
+    State(app): State<App>,
+    Id(job): Id<JobId>,
+    Body(body): Body<ReportBody>,
+) -> Result<Json<JobView>, Problem> {
+    let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
+    app.orchestra.report(&Report { proof, success: body.success, details: body.details }).await?;
+    let mut view = JobView::read(&app.orchestra, job).await?;
+    // The accountant may have been faster than this answer. The answer says what the report did, every time it is sent.
+    view.status = JobStatus::Submitted;
+    view.score = None;
+    Ok(Json(view))
+}
+
+/// Hands a job back undone; it is given to a model again while attempts are left.
+#[utoipa::path(
+    post, path = "/jobs/{id}/release", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = ReleaseBody,
+    responses((status = 200, body = JobView), (status = 404, body = Problem), (status = 409, body = Problem))
+)]
+pub(crate) async fn release(
+    State(app): State<App>,
+    Id(job): Id<JobId>,
+    Body(body): Body<ReleaseBody>,
+) -> Result<Json<JobView>, Problem> {
+    let reason = body.reason.unwrap_or_else(|| "handed back by its worker".to_owned());
+    params::sentence("reason", &reason)?;
+    let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
+    app.orchestra.release(&Release { proof, reason, retry_after: None }).await?;
+    Ok(Json(JobView::read(&app.orchestra, job).await?))
+}
+
+/// Judges a submitted job by an outside validator's checklist.
+#[utoipa::path(
+    post, path = "/jobs/{id}/validate", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = ValidateBody,
+    responses(
+        (status = 200, body = JobView, description = "Accepted, or rejected: see `status`"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "It is not submitted, or was judged already"),
+        (status = 422, body = Problem),
+    )
+)]
+pub(crate) async fn validate(
+    State(app): State<App>,
+    Id(job): Id<JobId>,
+    Body(body): Body<ValidateBody>,
+) -> Result<Json<JobView>, Problem> {
+    let confidence = body.confidence_score.map(confidence).transpose()?;
+    let ticks: Vec<Tick> = body.ticks.into_iter().map(|tick| Tick { name: tick.name, ok: tick.ok }).collect();
+    app.orchestra.validate(job, &ticks, confidence).await?;
+    Ok(Json(JobView::read(&app.orchestra, job).await?))
+}
+
+fn confidence(value: f64) -> Result<Confidence, Problem> {
+    let refuse = |detail: String| Problem::invalid("confidence_score", format!("confidence_score: {detail}"));
+    if value.is_sign_negative() {
+        return Err(refuse(format!("{value} is below 0")));
+    }
+    Confidence::new(value).map_err(|error| refuse(error.to_string()))
+}
+
+fn view(app: &App, claimed: Claimed, names: &Names) -> Result<ClaimedView, Problem> {
+    let Claimed { job, model, prd } = claimed;
+    let aura_core::JobState::InProgress { lease, .. } = &job.state else {
+        let error = aura_core::StoreError::corrupt("job", job.id, "it is claimed, but not in progress");
+        return Err(error.into());
+    };
+    let lease = LeaseView { worker: lease.worker.clone(), token: lease.token, until: lease.until };
+    Ok(ClaimedView { job: JobView::new(&app.orchestra, &job, &prd, names), lease, model, prd })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_confidence_outside_its_range_is_refused() {
+        for bad in [-0.0, -3.0, 1.7, f64::NAN, f64::INFINITY] {
+            assert_eq!(confidence(bad).unwrap_err().status(), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
+        }
+        for good in [0.0, 0.5, 1.0] {
+            assert_eq!(confidence(good).unwrap().get(), good);
+        }
+    }
+}
