@@ -18,7 +18,7 @@ pub mod secret;
 pub use alert::LogAlerter;
 pub use error::BuildError;
 #[cfg(feature = "openai")]
-pub use model::{MaxTokensName, OpenAiAdapter, PromptStyle};
-pub use model::{OfflineAdapter, Skill};
+pub use model::{MaxTokensName, OpenAiAdapter, OpenAiBuilder, PromptStyle};
+pub use model::{OfflineAdapter, OfflineBuilder, Skill};
 pub use probe::FixedProbe;
 pub use secret::ApiKey;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aura_adapters::{MaxTokensName, OpenAiAdapter, PromptStyle};
+use aura_adapters::{MaxTokensName, OpenAiAdapter, OpenAiBuilder, PromptStyle};
 use aura_core::{
     AdapterError, ArtifactKind, GenerateRequest, Health, JobId, Language, ModelAdapter, PrdId, Role, SourceFile,
 };
@@ -80,7 +80,7 @@ impl Server {
         self.builder().build().unwrap()
     }
 
-    fn builder(&self) -> aura_adapters::model::OpenAiBuilder {
+    fn builder(&self) -> OpenAiBuilder {
         OpenAiAdapter::builder("gemma3:270m").base_url(&self.base_url).provider("mock").api_key(CANARY)
     }
 
@@ -417,7 +417,9 @@ async fn nobody_at_the_port_is_unreachable_and_unhealthy() {
     let error = employee.generate(&request()).await.unwrap_err();
     assert!(matches!(error, AdapterError::Unreachable { .. }), "{error:?}");
     assert_no_canary(&error);
-    assert!(matches!(employee.health().await, Health::Unhealthy(why) if why.contains("cannot reach")));
+    assert!(
+        matches!(employee.health().await, Health::Unhealthy(why) if why.contains("cannot reach") && why.contains("refused"))
+    );
 }
 
 #[tokio::test]

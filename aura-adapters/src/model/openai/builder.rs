@@ -275,6 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn with_a_key_alone_it_asks_openai_and_is_no_stub() {
+        let adapter = OpenAiAdapter::builder("gpt-4o-mini").api_key("k").build().unwrap();
+        assert_eq!(adapter.profile.stub, None);
+        assert_eq!(adapter.profile.endpoint, OPENAI);
+        assert_eq!(adapter.connection.unwrap().completions.as_str(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(adapter.settings.max_tokens_name, MaxTokensName::MaxCompletionTokens);
+    }
+
+    #[test]
     fn the_provider_is_the_host_that_answers_unless_it_is_named() {
         let provider = |builder: OpenAiBuilder| builder.build().unwrap().profile.identity.provider;
         assert_eq!(provider(OpenAiAdapter::builder("m")), "openai");

@@ -9,7 +9,7 @@ mod builder;
 mod failure;
 mod prompt;
 
-use std::{fmt, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use async_openai::types::chat::{CreateChatCompletionRequest, StopConfiguration};
 use async_trait::async_trait;
@@ -206,9 +206,15 @@ impl ModelAdapter for OpenAiAdapter {
         match call.send().await {
             Ok(response) if response.status().is_success() => Health::Healthy,
             Ok(response) => Health::Unhealthy(self.failure(connection, response).await.to_string()),
-            Err(error) => Health::Unhealthy(self.unreachable(error).to_string()),
+            Err(error) => Health::Unhealthy(with_root_cause(&self.unreachable(error))),
         }
     }
+}
+
+/// An error with the cause at its bottom, for a text that carries no `source`.
+fn with_root_cause(error: &AdapterError) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.last().map_or_else(|| error.to_string(), |root| format!("{error}: {root}"))
 }
 
 fn stub_answer(why: &str) -> Generation {
