@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use aura_core::Action;
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,6 +29,10 @@ pub(crate) struct Overview {
     sandbox: Value,
     /// Whether tests of model-written code run although the sandbox isolates nothing.
     allow_unsandboxed: bool,
+    /// The place of the newest entry of the audit log; 0 while it is empty.
+    newest_event: i64,
+    /// Every word that can stand as `event` in the live stream.
+    actions: Vec<&'static str>,
 }
 
 /// How the orchestra stands: notices, jobs by state, workers, sandbox.
@@ -55,6 +60,8 @@ pub(crate) async fn overview(State(app): State<App>) -> Result<Json<Overview>, P
         workers: facts.workers,
         sandbox: serde_json::to_value(&facts.sandbox).unwrap_or_default(),
         allow_unsandboxed: facts.allow_unsandboxed,
+        newest_event: app.orchestra.audit_range().await?.map_or(0, |(_, newest)| newest.0),
+        actions: Action::ALL.iter().map(|action| action.as_str()).collect(),
     }))
 }
 
