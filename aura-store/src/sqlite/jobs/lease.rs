@@ -1,0 +1,58 @@
+//! Heartbeats, and what is said of a lease that is lost.
+
+use std::time::Duration;
+
+use aura_core::{JobId, LeaseProof, StoreError, WorkerId, contract::store::Each};
+use chrono::{DateTime, Utc};
+
+use super::super::{
+    SqliteStore, moment,
+    write::{Write, answer},
+};
+
+pub(super) async fn heartbeat(
+    store: &SqliteStore,
+    leases: &[LeaseProof],
+    lease: Duration,
+) -> Result<Each<DateTime<Utc>>, StoreError> {
+    let mut write = store.write("extend leases").await?;
+    let mut answers = Vec::with_capacity(leases.len());
+    for proof in leases {
+        answer(extend(&mut write, proof, lease).await, &mut answers)?;
+    }
+    write.commit().await?;
+    Ok(answers)
+}
+
+async fn extend(write: &mut Write<'_>, proof: &LeaseProof, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
+    let until = moment::after(write.now, lease);
+    let changed = write
+        .run(
+            sqlx::query(
+                "UPDATE jobs SET lease_until = ?1, updated_at = ?2
+                 WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (?5 IS NULL OR lease_token = ?5)
+                   AND lease_until > ?2",
+            )
+            .bind(moment::text(until))
+            .bind(write.now_text())
+            .bind(proof.job.to_string())
+            .bind(proof.worker.as_str())
+            .bind(proof.token.map(|token| token.0)),
+        )
+        .await?;
+    if changed == 0 {
+        return Err(write.lost(proof.job, Some(&proof.worker)).await?);
+    }
+    Ok(until)
+}
+
+impl Write<'_> {
+    /// Why a fenced statement changed nothing: the job is unknown, or the lease is not this worker's any more.
+    pub(crate) async fn lost(&mut self, job: JobId, worker: Option<&WorkerId>) -> Result<StoreError, StoreError> {
+        let known = self.row(sqlx::query("SELECT id FROM jobs WHERE id = ?").bind(job.to_string())).await?;
+        Ok(match known {
+            Some(_) => StoreError::LeaseLost { job, worker: worker.cloned() },
+            None => StoreError::not_found("job", job),
+        })
+    }
+}
