@@ -1,0 +1,83 @@
+//! The scorer: from a job's evidence to an assessment that anybody can add up again.
+
+use aura_core::{Assessment, Component, Evidence, ModelIdentity, Scorer, Signals};
+
+use crate::{
+    Weights,
+    code::{Code, Numbering},
+    signals::{Measured, agreement, docs, penalties, performance, tests},
+};
+
+/// Scores by the [`formula`](crate::formula) of the user's document.
+///
+/// Its assessments have four components, named like the fields of [`Signals`]; penalties are no component but the
+/// assessment's own field, so that `clamp(sum of contributions - 0.25 * penalties)` gives the score to the last bit.
+///
+/// # Examples
+/// ```
+/// use aura_scoring::{FormulaScorer, Weights};
+/// use aura_core::Fraction;
+/// let by_the_letter = FormulaScorer::new();
+/// let tests_alone = FormulaScorer::with_weights(Weights::DOCUMENT.agreement(Fraction::ZERO).docs(Fraction::ZERO));
+/// # let _ = (by_the_letter, tests_alone);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct FormulaScorer {
+    weights: Weights,
+}
+
+impl FormulaScorer {
+    /// A scorer with the weights of the user's document.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_weights(Weights::DOCUMENT)
+    }
+
+    /// A scorer with weights of your own.
+    #[must_use]
+    pub const fn with_weights(weights: Weights) -> Self {
+        Self { weights }
+    }
+}
+
+impl Scorer for FormulaScorer {
+    fn assess(&self, evidence: &Evidence) -> Assessment {
+        let mut numbering = Numbering::default();
+        let mine = Code::of(&evidence.work, evidence.language, &mut numbering);
+        let others: Vec<(&ModelIdentity, Code)> = evidence
+            .siblings
+            .iter()
+            .map(|sibling| (&sibling.identity, Code::of(&sibling.work, evidence.language, &mut numbering)))
+            .collect();
+
+        let tests = tests::test_score(&evidence.tests);
+        let agreement = agreement::cross_model_agreement(&evidence.identity, &mine, &others);
+        let docs = docs::docs_quality(&mine, &evidence.work.docs);
+        let performance = performance::performance_ok(&evidence.tests);
+
+        let signals = Signals {
+            test_score: tests.value,
+            cross_model_agreement: agreement.value,
+            docs_quality: docs.value,
+            performance_ok: performance.value,
+            coverage: None,
+        };
+        let penalties = penalties::total(&evidence.penalties);
+        Assessment {
+            signals,
+            penalties,
+            score: self.weights.score(&signals, penalties),
+            attainable: self.weights.attainable(&signals),
+            components: vec![
+                component("test_score", self.weights.tests, tests),
+                component("cross_model_agreement", self.weights.agreement, agreement),
+                component("docs_quality", self.weights.docs, docs),
+                component("performance_ok", self.weights.performance, performance),
+            ],
+        }
+    }
+}
+
+fn component(name: &str, weight: f64, measured: Measured) -> Component {
+    Component { name: name.to_owned(), weight, value: measured.value, why: measured.why }
+}
