@@ -1,1 +1,36 @@
 //! Workspaces, patches, snapshots and test runs for code that a model wrote.
+//!
+//! [`ProcessSandbox`] is the [`Sandbox`](aura_core::Sandbox) to start with. The way of a piece of work through it:
+//!
+//! 1. `prepare` makes a fresh folder with the user's files;
+//! 2. `apply` puts the model's files and patches into it, all or nothing: paths cannot leave the folder, and files
+//!    that steer tests or tools are refused as hostile;
+//! 3. `snapshot` packs what is there;
+//! 4. `run_tests` writes the suite's files over the work, runs its command within limits, and reads its report;
+//! 5. `discard` removes the folder.
+
+mod beneath;
+mod limits;
+mod patch;
+mod path;
+mod process_sandbox;
+mod report;
+mod runner;
+mod snapshot;
+mod steering;
+mod work;
+mod workspace;
+
+pub use limits::Limits;
+pub use process_sandbox::{ProcessSandbox, ProcessSandboxBuilder};
+
+use aura_core::SandboxError;
+
+/// Does work on files off the runtime's own threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(SandboxError::Io { action: "finish work on files".to_owned(), source: error.into() })
+    })
+}

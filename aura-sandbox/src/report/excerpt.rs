@@ -1,0 +1,52 @@
+//! Cuts text that code under test printed to a bound, and takes out what a log, a terminal or a database cannot hold.
+
+/// Longest test name kept, in bytes.
+pub(super) const MAX_ID: usize = 512;
+/// Longest test message kept, in bytes.
+pub(super) const MAX_MESSAGE: usize = 2 << 10;
+
+/// Text with every control character but tabs and line ends made visible as `U+FFFD`, and with plain line ends.
+fn printable(text: &str) -> String {
+    let plain = text.replace("\r\n", "\n").replace('\r', "\n");
+    plain
+        .chars()
+        .map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+/// The beginning of a text, printable and at most `max` bytes long.
+pub(super) fn head(text: &str, max: usize) -> String {
+    let text = printable(text.trim());
+    match text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= max).last() {
+        Some(end) if end < text.len() => text.get(..end).unwrap_or_default().to_owned(),
+        Some(_) => text,
+        None => String::new(),
+    }
+}
+
+/// The end of a text, printable and at most `max` bytes long.
+pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
+    let text = printable(&String::from_utf8_lossy(bytes));
+    let from = text.char_indices().map(|(at, _)| at).find(|at| text.len() - at <= max).unwrap_or(text.len());
+    text.get(from..).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_never_splits_a_character_or_passes_its_bound() {
+        assert_eq!(head("añb", 2), "a");
+        assert_eq!(head("abc", 3), "abc");
+        assert_eq!(tail("añb".as_bytes(), 2), "b");
+        assert_eq!(tail(b"abc", 3), "abc");
+        assert_eq!(tail(b"abc", 0), "");
+        assert_eq!(tail(&[0xff; 8], 5).len(), 3);
+    }
+
+    #[test]
+    fn control_characters_are_made_visible() {
+        assert_eq!(printable("a\0b\u{1b}[31m\r\n\tc\rd"), "a\u{fffd}b\u{fffd}[31m\n\tc\nd");
+    }
+}

@@ -1,0 +1,255 @@
+//! Runs one test command and ends it: at its end, at a limit, or when nobody waits for it any more.
+
+mod environment;
+mod output;
+mod process;
+
+use std::{
+    io,
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aura_core::{EvidenceStrength, Isolation, ReportFormat, SandboxError, TestReport, TestSuite, evidence::RunEnd};
+
+use crate::{
+    Limits,
+    beneath::Folder,
+    path::WorkPath,
+    report::{self, MAX_REPORT, Remains, tail},
+    workspace::Slot,
+};
+use environment::Environment;
+use output::Output;
+use process::Running;
+
+/// What stands for the report's path in a command.
+const PLACEHOLDER: &str = "{report}";
+/// The report's name in its private folder.
+const REPORT: &str = "report.xml";
+/// How often the size of the workspace is looked at.
+const SIZE_EVERY: Duration = Duration::from_millis(500);
+/// How long what was printed is still read once the command has ended: a process that left the group may hold the
+/// pipe open for ever.
+const DRAIN: Duration = Duration::from_millis(200);
+/// How large a file such a look may write, in bytes.
+const PROBE_BYTES: u64 = 1 << 20;
+/// How long a look at the tools themselves may take.
+const PROBE: Duration = Duration::from_secs(20);
+
+/// Everything that a run needs, found before it starts.
+struct Prepared {
+    argv: Vec<String>,
+    environment: Environment,
+    work: PathBuf,
+    report: Folder,
+    empty: PathBuf,
+}
+
+/// A command that has ended, with all processes of its group.
+struct Executed {
+    end: RunEnd,
+    wall: Duration,
+    remains: Remains,
+    /// The end of what was printed.
+    last: Vec<u8>,
+}
+
+/// Writes the suite's files over the work, runs its command and reads its report.
+pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) -> Result<TestReport, SandboxError> {
+    let prepared = {
+        let (slot, suite) = (Arc::clone(slot), suite.clone());
+        crate::blocking(move || prepare(&slot, &suite)).await?
+    };
+    let Executed { end, wall, remains, last } = execute(slot, &prepared, suite.timeout, limits).await?;
+    let reading = if end == RunEnd::Finished {
+        let (format, report) = (suite.report, prepared.report);
+        let (remains, reading) = crate::blocking(move || {
+            let remains = Remains { file: read_report(&report), ..remains };
+            let reading = report::read(format, &remains);
+            Ok((remains, reading))
+        })
+        .await?;
+        if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
+            missing_tool(&prepared.argv, &prepared.environment, &prepared.empty, &remains).await?;
+        }
+        Some(reading)
+    } else {
+        None
+    };
+    let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
+    let mut output = tail(&last, limits.output_kept);
+    if !complaint.is_empty() {
+        output = format!("{output}\n[aura: {complaint}]");
+    }
+    Ok(TestReport {
+        cases,
+        end,
+        strength: EvidenceStrength::SameProcess,
+        isolation: Isolation::None,
+        wall,
+        fast_enough: wall <= suite.fast_enough,
+        output,
+    })
+}
+
+/// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
+/// could also be that one is missing.
+fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
+    use aura_core::TestOutcome::{Failed, Passed};
+    format != ReportFormat::ExitCode && reading.cases.iter().any(|case| matches!(case.outcome, Passed | Failed))
+}
+
+fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
+    let cannot =
+        |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
+    for file in &suite.files {
+        let path = WorkPath::parse(&file.path).map_err(|error| match error {
+            // The suite is the user's: a bad path in it is a mistake.
+            SandboxError::Hostile(reason) => SandboxError::Refused(format!("test file: {reason}")),
+            other => other,
+        })?;
+        let written = slot.work().write_over(&path, file.text.as_bytes());
+        written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
+    }
+    let folder = |name: &str| slot.private(name).map_err(|source| cannot("make a private folder", source));
+    let (report, report_path) = folder("report")?;
+    let (_, home) = folder("home")?;
+    let (_, temporary) = folder("tmp")?;
+    let (_, empty) = folder("empty")?;
+    let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
+    let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
+    let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
+    let environment = Environment::find(program, suite.report, &home, &temporary)?;
+    *program = environment.program.to_string_lossy().into_owned();
+    Ok(Prepared { argv, environment, work: slot.work_path(), report, empty })
+}
+
+/// A report that is too large or no plain file is as good as none.
+fn read_report(folder: &Folder) -> Option<Vec<u8>> {
+    folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok()
+}
+
+async fn execute(
+    slot: &Arc<Slot>,
+    prepared: &Prepared,
+    timeout: Duration,
+    limits: &Limits,
+) -> Result<Executed, SandboxError> {
+    let mut command = process::command(&prepared.argv, &prepared.environment, &prepared.work, limits.file_bytes);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(&mut command).map_err(|source| not_started(&prepared.argv, source))?;
+    let mut output = Output::of(running.child(), limits);
+    let started = Instant::now();
+    let deadline = tokio::time::sleep(timeout);
+    let growth = growth_past(slot, limits.workspace_bytes);
+    tokio::pin!(deadline, growth);
+    let mut code = None;
+    let end = loop {
+        tokio::select! {
+            biased;
+            () = &mut deadline => break RunEnd::TimedOut,
+            grown = &mut growth => {
+                grown?;
+                break RunEnd::TooMuchOutput;
+            }
+            within = output.read(), if output.is_open() => if !within {
+                break RunEnd::TooMuchOutput;
+            },
+            exited = running.wait() => {
+                code = exited.map_err(|source| SandboxError::Io {
+                    action: "wait for the test command".to_owned(),
+                    source: source.into(),
+                })?;
+                break RunEnd::Finished;
+            }
+        }
+    };
+    let wall = started.elapsed();
+    running.end().await;
+    let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
+    let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
+    let output::Printed { stdout, stderr, last } = output.into_printed();
+    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, last })
+}
+
+/// Returns once the attempt's folders have grown past the bound, in bytes or in depth.
+async fn growth_past(slot: &Arc<Slot>, bytes: u64) -> Result<(), SandboxError> {
+    loop {
+        tokio::time::sleep(SIZE_EVERY).await;
+        let slot = Arc::clone(slot);
+        if crate::blocking(move || Ok(holds_more_than(&slot, bytes))).await? {
+            return Ok(());
+        }
+    }
+}
+
+fn holds_more_than(slot: &Slot, bytes: u64) -> bool {
+    /// What an entry takes even when it is empty.
+    const ENTRY: u64 = 4096;
+    let mut total = 0_u64;
+    let walked = slot.folder().walk(&|_, _| false, &mut |entry| {
+        total = total.saturating_add(entry.length).saturating_add(ENTRY);
+        if total > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+    });
+    match walked {
+        Ok(()) => false,
+        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::Other) => true,
+        // A folder that the code under test has shut cannot be measured; each file in it has its own bound.
+        Err(error) => {
+            tracing::debug!(%error, "the size of a workspace could not be measured");
+            false
+        }
+    }
+}
+
+fn not_started(argv: &[String], source: io::Error) -> SandboxError {
+    let program = argv.first().map(String::as_str).unwrap_or_default();
+    SandboxError::Unavailable(format!("{program} cannot be started: {source}"))
+}
+
+/// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
+/// itself is asked, in an empty folder.
+async fn missing_tool(
+    argv: &[String],
+    environment: &Environment,
+    empty: &std::path::Path,
+    remains: &Remains,
+) -> Result<(), SandboxError> {
+    let stderr = String::from_utf8_lossy(&remains.stderr);
+    let program = argv.first().map(String::as_str).unwrap_or_default();
+    let module = argv.iter().position(|part| part == "-m").and_then(|at| argv.get(at + 1));
+    if let Some(module) = module.filter(|module| stderr.contains(&format!("No module named {module}"))) {
+        let probe =
+            [program, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"];
+        let probe: Vec<String> = probe.into_iter().chain([module.as_str()]).map(str::to_owned).collect();
+        if !answers(&probe, environment, empty).await {
+            let name = environment.asked_for.as_str();
+            return Err(SandboxError::Unavailable(format!(
+                "{name} -m {module} is missing: {name} -m pip install {module}"
+            )));
+        }
+    }
+    if environment.is_cargo && remains.code != Some(0) {
+        if !answers(&[program.to_owned(), "--version".to_owned()], environment, empty).await {
+            return Err(SandboxError::Unavailable(
+                "cargo does not run: install Rust, and choose a toolchain with `rustup default stable`".to_owned(),
+            ));
+        }
+        if stderr.contains("linker `cc` not found") && !environment.has("cc") {
+            return Err(SandboxError::Unavailable("the linker cc is missing: install a C compiler".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+async fn answers(argv: &[String], environment: &Environment, folder: &std::path::Path) -> bool {
+    let mut command = process::command(argv, environment, folder, PROBE_BYTES);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut running) = Running::start(&mut command) else { return false };
+    let code = tokio::time::timeout(PROBE, running.wait()).await;
+    running.end().await;
+    matches!(code, Ok(Ok(Some(0))))
+}

@@ -1,0 +1,87 @@
+//! The folders of one attempt at one job: the workspace itself, and private ones beside it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use aura_core::JobId;
+
+use crate::beneath::Folder;
+
+/// The workspace's folder below the attempt's own.
+const WORK: &str = "work";
+
+/// `<root>/<job>-<attempt>-<random>/`, for its owner only, with `work/` and private folders in it. Removed on drop.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    root: Arc<Folder>,
+    name: String,
+    path: PathBuf,
+    folder: Folder,
+    work: Folder,
+    removed: AtomicBool,
+}
+
+impl Slot {
+    /// Makes fresh folders below `root`, which lies at `root_path`.
+    pub(crate) fn create(root: Arc<Folder>, root_path: &Path, job: JobId, attempt: u32) -> io::Result<Self> {
+        // Made anew under a random name or not at all, and readable by its owner only.
+        let path = private_folders().prefix(&format!("{job}-{attempt}-")).tempdir_in(root_path)?.keep();
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let name = name.ok_or_else(|| io::Error::other("the new folder has no name"))?;
+        let folder = Folder::open(&path)?;
+        let work = folder.make_child(WORK)?;
+        Ok(Self { root, name, path, folder, work, removed: AtomicBool::new(false) })
+    }
+
+    /// Where the workspace is.
+    pub(crate) fn work_path(&self) -> PathBuf {
+        self.path.join(WORK)
+    }
+
+    /// The workspace, by its handle.
+    pub(crate) const fn work(&self) -> &Folder {
+        &self.work
+    }
+
+    /// The workspace and the folders beside it.
+    pub(crate) const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// An empty folder beside the workspace, and its place. What an earlier run left there is removed.
+    pub(crate) fn private(&self, name: &str) -> io::Result<(Folder, PathBuf)> {
+        self.folder.remove_tree(name)?;
+        Ok((self.folder.make_child(name)?, self.path.join(name)))
+    }
+
+    /// Removes all of it.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        if !self.removed.swap(true, Ordering::AcqRel) {
+            self.root.remove_tree(&self.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes folders under random names that only their owner can enter.
+pub(crate) fn private_folders<'a>() -> tempfile::Builder<'a, 'a> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "permissions are set on Unix only"))]
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(path = %self.path.display(), %error, "a workspace could not be removed");
+        }
+    }
+}

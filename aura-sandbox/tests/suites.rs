@@ -1,0 +1,141 @@
+//! Runs real pytest and cargo suites over good, bad and cheating work.
+#![cfg(unix)]
+
+mod bench;
+
+use aura_core::{
+    EvidenceStrength, Isolation, ReportFormat, Sandbox, SandboxError, SourceFile, TestOutcome, TestReport, TestSuite,
+    evidence::RunEnd,
+};
+use bench::Bench;
+
+const TESTS: &str = "from solution import add\n\ndef test_small():\n    assert add(1, 2) == 3\n\ndef test_large():\n    \
+    assert add(10**9, 1) == 10**9 + 1\n";
+
+/// What the tests say of this `solution.py`.
+async fn pytest(solution: &str) -> TestReport {
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.py", solution)]).await.expect("plain work");
+    bench.run(&TestSuite::pytest(TESTS)).await
+}
+
+#[tokio::test]
+async fn good_python_passes() {
+    let report = pytest("def add(a, b):\n    return a + b\n").await;
+    assert!(report.is_pass(), "{report:?}");
+    let ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!(ids, ["test_solution::test_small", "test_solution::test_large"]);
+    assert_eq!((report.strength, report.isolation), (EvidenceStrength::SameProcess, Isolation::None));
+}
+
+#[tokio::test]
+async fn partly_right_python_is_told_apart_test_by_test() {
+    let report = pytest("def add(a, b):\n    return 3\n").await;
+    assert_eq!((report.count(TestOutcome::Passed), report.count(TestOutcome::Failed)), (1, 1), "{report:?}");
+    assert!(!report.is_pass());
+    assert!(report.cases[1].message.contains("assert 3 == "), "{report:?}");
+}
+
+#[tokio::test]
+async fn python_that_cannot_be_imported_is_an_error_and_no_missing_tool() {
+    for solution in ["import no_such_module\n", "def add(:\n", "raise ImportError('No module named pytest')\n"] {
+        let report = pytest(solution).await;
+        assert_eq!(report.count(TestOutcome::Error), 1, "{report:?}");
+        assert!(!report.is_pass());
+    }
+}
+
+#[tokio::test]
+async fn leaving_early_is_no_pass() {
+    for solution in [
+        "import sys\nsys.exit(0)\n",
+        "import os\nos._exit(0)\n",
+        "import os, sys\nos.write(2, b'python3: No module named pytest\\n')\nos._exit(1)\n",
+        "import os\nos.kill(os.getpid(), 9)\n",
+        "import os\nprint('2 passed')\nos.write(1, b'\\0\\xff<testsuite/>')\nos._exit(0)\n",
+        "import atexit, os\natexit.register(os._exit, 0)\ndef add(a, b): return 0\n",
+    ] {
+        let report = pytest(solution).await;
+        assert!(!report.is_pass(), "{solution}: {report:?}");
+        assert_eq!(report.count(TestOutcome::Passed), 0, "{solution}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_of_ones_own_making_is_not_believed_when_pytest_fails_after_it() {
+    let forged = "import sys, os\npath = [a for a in sys.argv if 'junitxml' in a][0].split('=')[1]\nopen(path, 'w').write(\
+        '<testsuite><testcase name=\"test_small\"/><testcase name=\"test_large\"/></testsuite>')\nos._exit(1)\n";
+    let report = pytest(forged).await;
+    assert_eq!((report.end, report.cases.len()), (RunEnd::Unreadable, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn no_tests_are_no_pass() {
+    let bench = Bench::new().await;
+    let report = bench.run(&TestSuite::pytest("x = 1\n")).await;
+    assert!(!report.is_pass() && report.cases.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn tests_that_the_work_brings_are_restored() {
+    let bench = Bench::new().await;
+    let easy = "def test_small(): pass\ndef test_large(): pass\n";
+    bench.apply(&[("test_solution.py", easy), ("solution.py", "def add(a, b): return 0\n")]).await.unwrap();
+    assert!(!bench.run(&TestSuite::pytest(TESTS)).await.is_pass());
+    assert_eq!(bench.read("test_solution.py"), TESTS);
+}
+
+#[tokio::test]
+async fn pytest_that_is_not_there_is_unavailable() {
+    let bench = Bench::new().await;
+    let mut suite = TestSuite::pytest(TESTS);
+    // `-S` leaves out the folder that pytest is installed in.
+    suite.command.insert(1, "-S".to_owned());
+    let ran = bench.sandbox.run_tests(&bench.workspace, &suite).await;
+    // The tool is asked without `-S` and is there, so that this counts as a run without a report.
+    assert_eq!(ran.unwrap().end, RunEnd::Unreadable);
+    suite.command = vec!["python3".into(), "-m".into(), "pytest_that_nobody_has".into()];
+    let error = bench.sandbox.run_tests(&bench.workspace, &suite).await.unwrap_err();
+    assert!(matches!(error, SandboxError::Unavailable(_)), "{error}");
+}
+
+const RUST_TESTS: &str = "use solution::add;\n\n#[test]\nfn small() {\n    assert_eq!(add(1, 2), 3);\n}\n\n#[test]\nfn \
+    large() {\n    assert_eq!(add(1 << 40, 1), (1 << 40) + 1);\n}\n";
+
+#[tokio::test]
+async fn rust_is_tested_offline_and_told_apart_test_by_test() {
+    let bench = Bench::new().await;
+    let suite = TestSuite::cargo(RUST_TESTS);
+    bench.apply(&[("src/lib.rs", "pub fn add(a: u64, b: u64) -> u64 {\n    a + b\n}\n")]).await.unwrap();
+    let good = bench.run(&suite).await;
+    assert!(good.is_pass(), "{good:?}");
+    // libtest runs them side by side and prints them as they end.
+    let mut ids: Vec<&str> = good.cases.iter().map(|case| case.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["tests/solution.rs::large", "tests/solution.rs::small"]);
+    bench.apply(&[("src/lib.rs", "pub fn add(_: u64, _: u64) -> u64 {\n    3\n}\n")]).await.unwrap();
+    let partly = bench.run(&suite).await;
+    assert_eq!((partly.count(TestOutcome::Passed), partly.count(TestOutcome::Failed)), (1, 1), "{partly:?}");
+    assert!(partly.cases.iter().any(|case| case.message.contains("left: 3")), "{partly:?}");
+    bench.apply(&[("src/lib.rs", "pub fn add() -> u64 { \"\" }\n")]).await.unwrap();
+    let broken = bench.run(&suite).await;
+    assert_eq!(broken.count(TestOutcome::Error), 1, "{broken:?}");
+    assert!(broken.cases[0].message.contains("error"), "{broken:?}");
+    // A snapshot leaves the build folder out.
+    assert_eq!(bench.sandbox.snapshot(&bench.workspace).await.unwrap().files, 4);
+    bench.apply(&[("src/lib.rs", "pub fn add(_: u64, _: u64) -> u64 { std::process::exit(0) }\n")]).await.unwrap();
+    assert_eq!(bench.run(&suite).await.end, RunEnd::Unreadable);
+}
+
+#[tokio::test]
+async fn a_project_with_tests_in_a_folder_can_import_from_its_root() {
+    let bench = Bench::new().await;
+    bench.apply(&[("pkg/__init__.py", "ONE = 1\n")]).await.unwrap();
+    let suite = TestSuite::project(
+        vec![SourceFile::new("tests/test_pkg.py", "from pkg import ONE\n\ndef test_one():\n    assert ONE == 1\n")],
+        ["python3", "-m", "pytest", "-q", "--junitxml={report}", "tests"],
+        ReportFormat::Junit,
+    );
+    let report = bench.run(&suite).await;
+    assert!(report.is_pass(), "{report:?}");
+}
