@@ -148,7 +148,7 @@ impl AuditStore for SqliteStore {
             .bind(write.now_text());
         let row = write.row(query).await?.ok_or_else(|| StoreError::not_found("alert", "just stored"))?;
         let id: i64 = Named::new("alert", &row).get("id")?;
-        let action = if new.rule.is_some() { Action::AuditFlag } else { Action::AlertRaised };
+        let action = if *actor == Actor::auditor() { Action::AuditFlag } else { Action::AlertRaised };
         let more = json!({ "alert_id": id, "severity": new.severity, "rule": new.rule, "reason": new.reason });
         match &job {
             Some(job) => {

@@ -180,6 +180,9 @@ impl ModelStore for SqliteStore {
         let mut write = self.write("store what HR saw").await?;
         let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for score in scores {
+            if write.name_of(Some(score.model_id)).await?.is_none() {
+                return Err(StoreError::not_found("model", score.model_id));
+            }
             let query = sqlx::query(
                 "INSERT INTO model_scores (model_id, window_start, window_end, avg_score, tasks_completed, promotions, penalties)
                  VALUES (?, ?, ?, ?, ?, ?, ?)",

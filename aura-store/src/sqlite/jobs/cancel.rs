@@ -24,8 +24,13 @@ pub(super) async fn cancel(store: &SqliteStore, id: PrdId, actor: &Actor, reason
     for job in &jobs {
         entries.push(cancel_job(&mut write, job, actor, reason).await?);
     }
-    let verdict =
-        Verdict { prd: id, outcome: Outcome::Cancelled, entries, why: reason.to_owned(), settled_at: write.now };
+    let verdict = Verdict {
+        prd: id,
+        outcome: Outcome::Cancelled,
+        entries,
+        why: format!("called off: {reason}"),
+        settled_at: write.now,
+    };
     write.store_verdict(&verdict).await?;
     write.trail.entry(actor, Action::PrdCancelled, json!({ "prd_id": id, "reason": reason }));
     write.commit().await?;

@@ -36,7 +36,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim) -> Result<Vec<Clai
     for job in &jobs {
         let JobState::InProgress { model, lease } = &job.state else { continue };
         let name = write.name_of(Some(*model)).await?;
-        let more = json!({ "worker_id": lease.worker, "token": lease.token, "lease_until": lease.until });
+        let more = json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
         write.trail.both(&worker, job.id, Action::JobClaimed, facts(job, name.as_deref(), more));
     }
     let prds = prds_of(&mut write, &jobs).await?;
@@ -102,7 +102,7 @@ async fn take(write: &mut Write<'_>, claim: &Claim, places: &[i64]) -> Result<Ve
     };
     let query = sqlx::query(concat!(
         "UPDATE jobs SET status = 'IN_PROGRESS', worker_id = ?2, door = ?3, lease_token = lease_token + 1,
-             lease_until = ?4, claimed_at = ?5, updated_at = ?5, attempt = attempt + 1,
+             lease_until = ?4, claimed_at = ?5, updated_at = ?5, attempt = attempt + 1, not_before = NULL,
              tried = CASE WHEN EXISTS (SELECT 1 FROM json_each(tried) WHERE value = assigned_model)
                           THEN tried ELSE json_insert(tried, '$[#]', assigned_model) END,
              report = NULL, report_token = NULL, report_worker = NULL, reported_at = NULL

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::{
     SqliteStore, moment,
+    row::Named,
     write::{Write, answer},
 };
 
@@ -24,26 +25,23 @@ pub(super) async fn heartbeat(
     Ok(answers)
 }
 
+/// A longer lease that was granted before is never cut short by a beat.
 async fn extend(write: &mut Write<'_>, proof: &LeaseProof, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
-    let until = moment::after(write.now, lease);
-    let changed = write
-        .run(
-            sqlx::query(
-                "UPDATE jobs SET lease_until = ?1, updated_at = ?2
-                 WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (?5 IS NULL OR lease_token = ?5)
-                   AND lease_until > ?2",
-            )
-            .bind(moment::text(until))
-            .bind(write.now_text())
-            .bind(proof.job.to_string())
-            .bind(proof.worker.as_str())
-            .bind(proof.token.map(|token| token.0)),
-        )
-        .await?;
-    if changed == 0 {
-        return Err(write.lost(proof.job, Some(&proof.worker)).await?);
+    let query = sqlx::query(
+        "UPDATE jobs SET lease_until = max(lease_until, ?1), updated_at = ?2
+         WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (?5 IS NULL OR lease_token = ?5)
+           AND lease_until > ?2 RETURNING id, lease_until",
+    );
+    let query = query
+        .bind(moment::text(moment::after(write.now, lease)))
+        .bind(write.now_text())
+        .bind(proof.job.to_string())
+        .bind(proof.worker.as_str())
+        .bind(proof.token.map(|token| token.0));
+    match write.row(query).await? {
+        Some(row) => Named::new("job", &row).time("lease_until"),
+        None => Err(write.lost(proof.job, Some(&proof.worker)).await?),
     }
-    Ok(until)
 }
 
 impl Write<'_> {

@@ -46,7 +46,7 @@ async fn report_one(write: &mut Write<'_>, report: &Report) -> Result<Reported, 
     };
     let job = record::job(&row)?;
     let name = write.name_of(job.state.model()).await?;
-    let more = json!({ "worker_id": proof.worker, "success": report.success });
+    let more = json!({ "worker": proof.worker, "success": report.success });
     let details = facts(&job, name.as_deref(), more);
     write.trail.both(&Actor::worker(&proof.worker), job.id, Action::JobSubmitted, details);
     Ok(Reported { job: job.id, repeated: false })

@@ -32,15 +32,11 @@ async fn settle_one(write: &mut Write<'_>, verdict: &Verdict) -> Result<bool, St
 
 /// What the audit log says of a verdict.
 fn summary(verdict: &Verdict) -> Value {
-    let mut summary = json!({ "prd_id": verdict.prd, "why": verdict.why });
-    if let (Value::Object(summary), Ok(Value::Object(outcome))) = (&mut summary, serde_json::to_value(&verdict.outcome))
-    {
-        summary.extend(outcome);
-        if let (Outcome::Won { .. }, Some(job)) = (&verdict.outcome, summary.remove("job")) {
-            summary.insert("job_id".to_owned(), job);
-        }
-    }
-    summary
+    let winner = match &verdict.outcome {
+        Outcome::Won { job, model, score } => json!({ "job_id": job, "model": model, "score": score }),
+        Outcome::NobodyWon | Outcome::Cancelled => Value::Null,
+    };
+    json!({ "prd_id": verdict.prd, "winner": winner, "why": verdict.why })
 }
 
 impl Write<'_> {

@@ -54,7 +54,7 @@ pub(super) async fn silent_jobs(store: &SqliteStore, since: DateTime<Utc>, limit
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM jobs WHERE status NOT IN ('VALIDATED', 'FAILED', 'CANCELLED') AND updated_at < ?
+        "FROM jobs WHERE status NOT IN ('VALIDATED', 'FAILED', 'CANCELLED') AND updated_at <= ?
          ORDER BY updated_at, seq LIMIT ?"
     ));
     each(&store.rows("list silent jobs", query.bind(moment::text(since)).bind(limit)).await?, record::job)
