@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (pages, mut paged) = mpsc::unbounded_channel();
     // Three minutes are the default; nobody wants to watch an example for that long.
     let impatient = Settings {
-        stall_after: Duration::from_millis(500),
+        stall_after: Duration::from_secs(1),
         audit_interval: Duration::from_millis(100),
         ..Settings::default()
     };
@@ -37,7 +37,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prd = orchestra.submit(NewPrd::new("Write add(a, b).")).await?;
     let alert = timeout(Duration::from_secs(10), paged.recv()).await?.ok_or("the alerter is gone")?;
     println!("alert {} ({}): {}", alert.id, alert.content.severity, alert.content.reason);
-    println!("it is about a job of the PRD just submitted: {}", alert.content.job_id.is_some_and(|job| prd.jobs.contains(&job)));
+    println!(
+        "it is about a job of the PRD just submitted: {}",
+        alert.content.job_id.is_some_and(|job| prd.jobs.contains(&job))
+    );
     orchestra.stop().await;
     Ok(())
 }

@@ -71,7 +71,9 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             .local()
             .build()
     };
-    println!("Tests of code that {model} writes run without a sandbox: this example allows it for its own small tasks.");
+    println!(
+        "Tests of code that {model} writes run without a sandbox: this example allows it for its own small tasks."
+    );
     let orchestra = aura_orchestra::builder()
         .store(SqliteStore::open(&database).await?)
         .employ(employee("employee_steady", 0.0)?)

@@ -1,1 +1,31 @@
-//! Aura Orchestra.
+#![doc = include_str!("../README.md")]
+//!
+//! # Features
+//!
+//! | feature | on by default | adds |
+//! | --- | --- | --- |
+//! | `sqlite` | yes | [`SqliteStore`](store::SqliteStore): one file, durable |
+//! | `openai` | no | `OpenAiAdapter`: OpenAI and every server that speaks its chat completions |
+//! | `http` | no | the `http` module: REST, live stream, dashboard, OpenAPI |
+//! | `mock` | no | mockall mocks of every trait, for your tests |
+//! | `conformance` | no | the public suites that every plug-in must pass |
+
+pub use aura_adapters as adapters;
+pub use aura_core as core;
+#[cfg(feature = "http")]
+pub use aura_http as http;
+pub use aura_sandbox as sandbox;
+pub use aura_scoring as scoring;
+pub use aura_store as store;
+
+pub mod prelude;
+
+/// A builder that has the formula's scorer and the process sandbox in place; give it a store and employees.
+///
+/// [`Orchestra::builder`](prelude::Orchestra::builder) is the same without any choice made.
+#[must_use = "nothing happens before `start`"]
+pub fn builder() -> prelude::OrchestraBuilder {
+    aura_core::Orchestra::builder()
+        .scorer(aura_scoring::FormulaScorer::default())
+        .try_sandbox(aura_sandbox::ProcessSandbox::new())
+}

@@ -1,5 +1,7 @@
 //! The outcome of a PRD: who won, every score with its parts, or why nobody won.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +9,7 @@ use crate::{
     evidence::{Assessment, EvidenceStrength, Isolation},
     ids::{JobId, ModelName, PrdId},
     job::JobStatus,
-    units::Score,
+    units::{Fraction, Score},
 };
 
 /// How a PRD ended.
@@ -88,4 +90,51 @@ impl Verdict {
             Outcome::NobodyWon | Outcome::Cancelled => None,
         }
     }
+}
+
+/// A table that a person can recompute each score from: every signal, the formula's weights, and why.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.entries.iter().map(|entry| label(entry).len()).max().unwrap_or(0).max("model".len());
+        writeln!(
+            f,
+            "{:width$}  {:>7} {:>9} {:>6} {:>11} {:>9}  {:>6} {:>10}  why",
+            "model", "tests", "agreement", "docs", "performance", "penalties", "score", "attainable"
+        )?;
+        for entry in &self.entries {
+            write!(f, "{:width$}  ", label(entry))?;
+            match &entry.assessment {
+                Some(Assessment { signals, penalties, score, attainable, .. }) => {
+                    for (signal, width) in [
+                        (signals.test_score, 7),
+                        (signals.cross_model_agreement, 9),
+                        (signals.docs_quality, 6),
+                        (signals.performance_ok, 11),
+                    ] {
+                        write!(f, "{:>width$} ", signal.map_or_else(|| "-".to_owned(), number))?;
+                    }
+                    write!(f, "{:>9.2}  {:>6.4} {:>10.2}", penalties.get(), score.get(), attainable.get())?;
+                }
+                None => write!(f, "{:>7} {:>9} {:>6} {:>11} {:>9}  {:>6} {:>10}", "-", "-", "-", "-", "-", "-", "-")?,
+            }
+            writeln!(f, "  {}: {}", entry.status, entry.why)?;
+        }
+        if let Some(assessment) = self.entries.iter().find_map(|entry| entry.assessment.as_ref()) {
+            let terms: Vec<_> =
+                assessment.components.iter().map(|part| format!("{:.2} x {}", part.weight, part.name)).collect();
+            writeln!(f, "score = {} - 0.25 x penalties, kept within 0..1; \"-\" counts 0", terms.join(" + "))?;
+        }
+        for stub in self.entries.iter().filter_map(|entry| entry.stub.as_ref()) {
+            writeln!(f, "stub: {stub}")?;
+        }
+        write!(f, "{}", self.why)
+    }
+}
+
+fn label(entry: &VerdictEntry) -> &str {
+    entry.model.as_ref().map_or("(nobody)", |model| model.as_str())
+}
+
+fn number(fraction: Fraction) -> String {
+    format!("{:.4}", fraction.get())
 }

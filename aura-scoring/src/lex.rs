@@ -41,7 +41,7 @@ impl Token<'_> {
 
 /// Longest regular expression literal recognised, in bytes. The bound keeps the pass linear where every `/` could
 /// begin one.
-const MAX_REGEX: usize = 1024;
+const MAX_REGEX: usize = 512;
 
 /// The tokens of a text.
 pub(crate) fn lex(text: &str, language: Language) -> Vec<Token<'_>> {

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     audit::{Action, NewEntry},
     clock::{Clock, SystemClock},
-    contract::{Alerter, ModelAdapter, ResourceProbe, Sandbox, Scorer, SelectionPolicy, Store},
+    contract::{Alerter, ModelAdapter, ResourceProbe, Sandbox, SandboxError, Scorer, SelectionPolicy, Store},
     error::{Error, Result},
     ids::{Actor, ModelName, WorkerId},
     job::Door,
@@ -41,7 +41,7 @@ use crate::{
 pub struct OrchestraBuilder {
     store: Option<Arc<dyn Store>>,
     scorer: Option<Arc<dyn Scorer>>,
-    sandbox: Option<Arc<dyn Sandbox>>,
+    sandbox: Option<std::result::Result<Arc<dyn Sandbox>, SandboxError>>,
     policy: Option<Arc<dyn SelectionPolicy>>,
     probe: Option<Arc<dyn ResourceProbe>>,
     clock: Option<Arc<dyn Clock>>,
@@ -56,8 +56,13 @@ impl OrchestraBuilder {
     pub const DEFAULT_WORKERS: usize = 2;
 
     /// Where everything is kept (required).
-    pub fn store(mut self, store: impl Store + 'static) -> Self {
-        self.store = Some(Arc::new(store));
+    pub fn store(self, store: impl Store + 'static) -> Self {
+        self.store_shared(Arc::new(store))
+    }
+
+    /// As [`store`](Self::store), for one that the caller keeps a hand on.
+    pub fn store_shared(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
         self
     }
 
@@ -68,8 +73,13 @@ impl OrchestraBuilder {
     }
 
     /// Where tests are run (default: nowhere, and verdicts say so).
-    pub fn sandbox(mut self, sandbox: impl Sandbox + 'static) -> Self {
-        self.sandbox = Some(Arc::new(sandbox));
+    pub fn sandbox(self, sandbox: impl Sandbox + 'static) -> Self {
+        self.try_sandbox(Ok(sandbox))
+    }
+
+    /// As [`sandbox`](Self::sandbox), for one whose making may have failed: [`start`](Self::start) then says why.
+    pub fn try_sandbox(mut self, made: std::result::Result<impl Sandbox + 'static, SandboxError>) -> Self {
+        self.sandbox = Some(made.map(|sandbox| Arc::new(sandbox) as Arc<dyn Sandbox>));
         self
     }
 
@@ -134,6 +144,7 @@ impl OrchestraBuilder {
     pub async fn start(self) -> Result<Orchestra> {
         let store = self.store.ok_or_else(|| setup("no store: give the builder one with .store(...)"))?;
         let scorer = self.scorer.ok_or_else(|| setup("no scorer: give the builder one with .scorer(...)"))?;
+        let sandbox = self.sandbox.transpose()?;
         self.settings.check().map_err(Error::Setup)?;
         let adapters = by_name(self.adapters)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -144,7 +155,7 @@ impl OrchestraBuilder {
         let facts = Facts {
             workers,
             employed: adapters.keys().cloned().collect(),
-            sandbox: self.sandbox.as_ref().map(|sandbox| sandbox.capabilities()),
+            sandbox: sandbox.as_ref().map(|sandbox| sandbox.capabilities()),
             allow_unsandboxed: settings.allow_unsandboxed,
         };
         let mut attended = HashSet::new();
@@ -178,7 +189,7 @@ impl OrchestraBuilder {
         let accountant = Arc::new(Accountant {
             store: Arc::clone(&store),
             scorer,
-            sandbox: self.sandbox,
+            sandbox,
             policy: Arc::clone(&policy),
             roster: Arc::clone(&roster),
             bells: Arc::clone(&bells),

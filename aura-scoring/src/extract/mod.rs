@@ -12,7 +12,7 @@ mod python;
 mod rust;
 
 /// Most tokens read of one function's head. The bound keeps the pass linear where every head is left open.
-const MAX_HEAD: usize = 512;
+const MAX_HEAD: usize = 256;
 
 /// A function with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,7 @@ fn list<'t, 'a>(tokens: &'t [Token<'a>], angles: bool) -> List<'t, 'a> {
     let mut start = 1;
     let mut before = "";
     let mut length = tokens.len().min(MAX_HEAD);
+    let mut end = length;
     for (at, token) in tokens.iter().enumerate().take(MAX_HEAD) {
         if token.kind == Kind::Punct {
             match token.text {
@@ -100,10 +101,11 @@ fn list<'t, 'a>(tokens: &'t [Token<'a>], angles: bool) -> List<'t, 'a> {
         before = token.text;
         if depth == 0 {
             length = at + 1;
+            end = at;
             break;
         }
     }
-    pieces.push(tokens.get(start..length.saturating_sub(1)).unwrap_or_default());
+    pieces.push(tokens.get(start..end).unwrap_or_default());
     List { pieces, length }
 }
 
@@ -163,9 +165,9 @@ mod tests {
         }
     }
 
-    /// A generous bound for a debug build on a busy machine: quadratic time on a megabyte would need minutes.
+    /// A generous bound for a debug build on a busy machine: quadratic time would need minutes.
     #[test]
-    fn a_megabyte_on_one_line_is_read_in_linear_time() {
+    fn a_line_of_a_quarter_megabyte_is_read_in_linear_time() {
         let unit_of_each_kind = [
             "x",
             "(",
@@ -198,12 +200,12 @@ mod tests {
             "const a=async ",
         ];
         for unit in unit_of_each_kind {
-            let text = unit.repeat((1 << 20) / unit.len());
+            let text = unit.repeat((1 << 18) / unit.len());
             for language in ALL {
                 let started = Instant::now();
                 let found = functions(&text, language).len();
                 let took = started.elapsed();
-                assert!(took < Duration::from_secs(20), "{unit:?} in {language:?} took {took:?}, {found} functions");
+                assert!(took < Duration::from_secs(10), "{unit:?} in {language:?} took {took:?}, {found} functions");
             }
         }
     }

@@ -109,7 +109,7 @@ class A:\r
 
     #[test]
     fn code_cut_off_in_the_head_keeps_what_was_read() {
-        assert_eq!(found("def a(b, c"), [row("a", &["b"], None)]);
+        assert_eq!(found("def a(b, c"), [row("a", &["b", "c"], None)]);
         assert_eq!(found("def a"), []);
         assert_eq!(found("def"), []);
     }

@@ -60,7 +60,7 @@ pub(super) async fn expire(store: &SqliteStore, limit: u32) -> Result<Vec<Expire
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM jobs WHERE status = 'IN_PROGRESS' AND coalesce(lease_until, '') <= ?
+        "FROM jobs INDEXED BY jobs_leased WHERE status = 'IN_PROGRESS' AND coalesce(lease_until, '') <= ?
          ORDER BY coalesce(lease_until, '') LIMIT ?"
     ));
     let query = query.bind(write.now_text()).bind(limit);

@@ -1,4 +1,7 @@
 //! What the engines ask: what can be assigned or assessed, who is busy, silent or failing, and when to look again.
+//!
+//! The engines ask at every pass, so the statements name the index that keeps their cost from growing with what is finished:
+//! SQLite, which keeps no statistics here, would guess.
 
 use aura_core::{Job, JobId, ModelId, PrdId, StoreError, contract::store::ModelLoad};
 use chrono::{DateTime, Utc};
@@ -27,9 +30,10 @@ pub(super) async fn load(store: &SqliteStore) -> Result<Vec<ModelLoad>, StoreErr
     let query = sqlx::query(
         "SELECT model AS id, sum(assigned) AS assigned, sum(in_progress) AS in_progress FROM (
              SELECT assigned_model AS model, count(*) AS assigned, 0 AS in_progress
-             FROM jobs WHERE status = 'ASSIGNED' GROUP BY assigned_model
+             FROM jobs INDEXED BY jobs_assigned WHERE status = 'ASSIGNED' GROUP BY assigned_model
              UNION ALL
-             SELECT assigned_model, 0, count(*) FROM jobs WHERE status = 'IN_PROGRESS' GROUP BY assigned_model
+             SELECT assigned_model, 0, count(*)
+             FROM jobs INDEXED BY jobs_running WHERE status = 'IN_PROGRESS' GROUP BY assigned_model
          ) GROUP BY model ORDER BY model",
     );
     each(&store.rows("read how busy models are", query).await?, |row| {
@@ -68,7 +72,7 @@ pub(super) async fn failing_jobs(
     more_than: u32,
 ) -> Result<Vec<(JobId, u32)>, StoreError> {
     let query = sqlx::query(
-        "SELECT failed.job_id AS id, count(*) AS failures FROM job_events AS failed
+        "SELECT failed.job_id AS id, count(*) AS failures FROM job_events AS failed INDEXED BY job_events_test_failed
          WHERE failed.event_type = 'test_failed' AND failed.created_at >= ?1
            AND failed.id > coalesce((SELECT max(stored.id) FROM job_events AS stored
                                      WHERE stored.job_id = failed.job_id AND stored.event_type = 'artifact.stored'), 0)
@@ -86,9 +90,11 @@ pub(super) async fn failing_jobs(
 pub(super) async fn next_deadline(store: &SqliteStore) -> Result<Option<DateTime<Utc>>, StoreError> {
     let query = sqlx::query(
         "SELECT 'next' AS id, min(at) AS at FROM (
-             SELECT min(coalesce(lease_until, '')) AS at FROM jobs WHERE status = 'IN_PROGRESS'
+             SELECT min(coalesce(lease_until, '')) AS at FROM jobs INDEXED BY jobs_leased
+             WHERE status = 'IN_PROGRESS'
              UNION ALL
-             SELECT min(not_before) FROM jobs WHERE status = 'QUEUED' AND not_before IS NOT NULL AND not_before > ?1
+             SELECT min(not_before) FROM jobs INDEXED BY jobs_delayed
+             WHERE status = 'QUEUED' AND not_before IS NOT NULL AND not_before > ?1
          )",
     );
     let Some(row) = store.row("find the next deadline", query.bind(moment::text(store.clock.now()))).await? else {

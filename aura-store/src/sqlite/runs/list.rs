@@ -69,7 +69,8 @@ pub(super) async fn stats(store: &SqliteStore, since: DateTime<Utc>) -> Result<V
     let query = sqlx::query(
         "SELECT model_id AS id, sum(runs) AS runs, sum(successes) AS successes, sum(sum_score) AS sum_score,
              sum(sum_share) AS sum_share, sum(sum_share_squared) AS sum_share_squared
-         FROM model_daily WHERE day >= substr(?, 1, 10) GROUP BY model_id ORDER BY model_id",
+         FROM models CROSS JOIN model_daily ON model_daily.model_id = models.id AND day >= substr(?, 1, 10)
+         GROUP BY models.id ORDER BY models.id",
     );
     each(&store.rows("add up runs", query.bind(moment::text(since))).await?, |row| {
         let named = Named::new("statistics of model", row);

@@ -1,0 +1,121 @@
+//! The reference server: settings from the environment, employees, one orchestra, one HTTP door.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a server talks to whoever starts it")]
+
+mod crew;
+mod settings;
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+
+use aura_orchestra::{http, prelude::*};
+use settings::ServerSettings;
+use tokio::net::TcpListener;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,aura_core=info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("aura: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let settings = ServerSettings::from_env()?;
+    http::check_listen(settings.listen).map_err(|error| one_line(&error))?;
+    // The port first: when it is taken, nothing else has happened yet.
+    let listener = bind(settings.listen).await?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let crew = crew::hire(&settings).map_err(|error| one_line(error.as_ref()))?;
+    let store = Arc::new(SqliteStore::open(&settings.database).await.map_err(|error| one_line(&error))?);
+
+    let mut builder = aura_orchestra::builder()
+        .store_shared(Arc::clone(&store) as _)
+        .workers(settings.workers)
+        .settings(settings.orchestra.clone())
+        .alerter(LogAlerter);
+    for adapter in crew.adapters {
+        builder = builder.employ_shared(adapter);
+    }
+    let orchestra = builder.start().await.map_err(|error| one_line(&error))?;
+
+    println!("Aura Orchestra is listening on http://{address}");
+    println!("  database   {}", settings.database.display());
+    println!("  workers    {}", settings.workers);
+    for notice in &crew.notices {
+        println!("  NOTE       {notice}");
+    }
+    for hint in &crew.hints {
+        println!("  for more   {hint}");
+    }
+
+    let options = http::HttpOptions { notices: crew.notices, ..http::HttpOptions::default() };
+    let router = http::router(orchestra.clone(), options);
+    let served = http::serve(listener, router, stop_on_signal(orchestra.clone())).await;
+    orchestra.stop().await;
+    store.close().await;
+    println!("stopped; nothing is lost");
+    served.map_err(|error| one_line(&error))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("{address} is in use: stop what listens there, or set AURA_LISTEN to another port (AURA_LISTEN=127.0.0.1:0 takes a free one)")
+        }
+        _ => format!("cannot listen on {address}: {error}; set AURA_LISTEN"),
+    })
+}
+
+/// Waits for the first signal and stops claiming at once; requests under way are answered. A second signal ends the
+/// process, which loses nothing either: leases expire.
+async fn stop_on_signal(orchestra: Orchestra) {
+    signalled().await;
+    println!("stopping: running work may finish (again to stop at once)");
+    tokio::spawn(async {
+        signalled().await;
+        std::process::exit(130);
+    });
+    // Long polls and streams end when the orchestra begins to stop.
+    tokio::spawn(async move { orchestra.stop().await });
+}
+
+#[cfg(unix)]
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be caught");
+            let _caught = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() {
+    let _caught = tokio::signal::ctrl_c().await;
+}
+
+/// An error with its causes, in one line.
+fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,116 @@
+//! The server's settings, read from the environment and checked.
+
+use std::{env, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use aura_orchestra::core::engine::{HrSettings, Settings};
+
+/// All that can be set.
+#[derive(Debug)]
+pub(crate) struct ServerSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) database: PathBuf,
+    pub(crate) workers: usize,
+    pub(crate) orchestra: Settings,
+    pub(crate) ollama_host: Option<String>,
+    pub(crate) openai_key: Option<String>,
+    pub(crate) openai_base_url: Option<String>,
+    pub(crate) openai_models: Vec<String>,
+    pub(crate) gemini_key: Option<String>,
+}
+
+impl ServerSettings {
+    /// Reads and checks the environment; an error is one line that names the variable and the way out.
+    pub(crate) fn from_env() -> Result<Self, String> {
+        let defaults = HrSettings::default();
+        let lease = seconds("AURA_LEASE", 30.0)?;
+        let orchestra = Settings {
+            lease,
+            heartbeat: lease / 3,
+            allow_unsandboxed: switch("AURA_ALLOW_UNSANDBOXED")?,
+            stall_after: seconds("AURA_STALL_AFTER", 180.0)?,
+            hr_interval: seconds("AURA_HR_INTERVAL", 3600.0)?,
+            hr: HrSettings {
+                window_days: number("HR_WINDOW_DAYS", defaults.window_days)?,
+                promote_at: number("PROMOTE_THRESHOLD", defaults.promote_at)?,
+                demote_under: number("DEMOTE_THRESHOLD", defaults.demote_under)?,
+                ..defaults
+            },
+            ..Settings::default()
+        };
+        orchestra.check()?;
+        let workers: usize = number("AURA_WORKERS", 2)?;
+        if workers > 256 {
+            return Err(format!("AURA_WORKERS is {workers}: it must be 0 to 256"));
+        }
+        let listen = text("AURA_LISTEN").unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+        let listen = listen.parse().map_err(|_| {
+            format!("AURA_LISTEN is {listen:?}: it must be an address and a port, as in 127.0.0.1:8000")
+        })?;
+        Ok(Self {
+            listen,
+            database: database()?,
+            workers,
+            orchestra,
+            ollama_host: text("OLLAMA_HOST"),
+            openai_key: text("OPENAI_API_KEY"),
+            openai_base_url: text("OPENAI_BASE_URL"),
+            openai_models: text("OPENAI_MODEL")
+                .unwrap_or_else(|| "gpt-4o-mini".to_owned())
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            gemini_key: text("GEMINI_API_KEY"),
+        })
+    }
+}
+
+/// `DATABASE_URL`: `sqlite:PATH`, `sqlite://PATH` or a plain path.
+fn database() -> Result<PathBuf, String> {
+    let url = text("DATABASE_URL").unwrap_or_else(|| "sqlite:data/aura.db".to_owned());
+    let path = match url.split_once(':') {
+        Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+        // The scheme only: the rest may hold a password.
+        Some((scheme, _)) if scheme.len() > 1 => {
+            return Err(format!(
+                "DATABASE_URL has the scheme {scheme}: this server keeps its data in SQLite, as in sqlite:data/aura.db"
+            ));
+        }
+        _ => url.as_str(),
+    };
+    let path = path.split('?').next().unwrap_or_default();
+    if path.is_empty() {
+        return Err("DATABASE_URL names no file: it must be as in sqlite:data/aura.db".to_owned());
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// An unset variable and an empty one are the same.
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+fn number<T: FromStr + std::fmt::Display>(name: &str, default: T) -> Result<T, String> {
+    match text(name) {
+        None => Ok(default),
+        Some(value) => {
+            value.parse().map_err(|_| format!("{name} is {value:?}: it must be a number, as in {name}={default}"))
+        }
+    }
+}
+
+fn seconds(name: &str, default: f64) -> Result<Duration, String> {
+    let seconds: f64 = number(name, default)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration >= Duration::from_millis(100) && seconds <= 86_400.0 * 365.0 => Ok(duration),
+        _ => Err(format!("{name} is {seconds}: it must be a number of seconds, at least 0.1")),
+    }
+}
+
+fn switch(name: &str) -> Result<bool, String> {
+    match text(name).as_deref() {
+        None | Some("0" | "false" | "off" | "no") => Ok(false),
+        Some("1" | "true" | "on" | "yes") => Ok(true),
+        Some(other) => Err(format!("{name} is {other:?}: it must be 1 or 0")),
+    }
+}

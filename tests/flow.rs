@@ -1,0 +1,252 @@
+//! The loop as a host application sees it: who wins and why, what becomes of rejected, hostile and untestable work.
+
+#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aura_orchestra::{core::contract::store::RunFilter, prelude::*};
+
+/// A model that answers with what a closure says.
+struct Scripted<F> {
+    profile: ModelProfile,
+    answer: F,
+}
+
+impl<F> std::fmt::Debug for Scripted<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.profile.fmt(f)
+    }
+}
+
+#[async_trait]
+impl<F> ModelAdapter for Scripted<F>
+where
+    F: Fn(&GenerateRequest) -> std::result::Result<String, AdapterError> + Send + Sync,
+{
+    fn profile(&self) -> &ModelProfile {
+        &self.profile
+    }
+
+    async fn generate(&self, request: &GenerateRequest) -> std::result::Result<Generation, AdapterError> {
+        (self.answer)(request).map(|answer| Generation::from_answer(&answer, request.language))
+    }
+}
+
+fn scripted<F>(name: &str, answer: F) -> Scripted<F>
+where
+    F: Fn(&GenerateRequest) -> std::result::Result<String, AdapterError> + Send + Sync,
+{
+    Scripted { profile: ModelProfile::new(name, ModelKind::Cloud, "test", name).expect("a name"), answer }
+}
+
+fn says(name: &str, text: &'static str) -> impl ModelAdapter + use<> {
+    scripted(name, move |_| Ok(text.to_owned()))
+}
+
+const RIGHT: &str = "```python\ndef one():\n    \"\"\"Gives the number one.\"\"\"\n    return 1\n```";
+const WRONG: &str = "```python\ndef one():\n    return 2\n```";
+const TESTS: &str = "from solution import one\ndef test_one(): assert one() == 1\n";
+
+fn house() -> OrchestraBuilder {
+    aura_orchestra::builder().store(MemoryStore::new())
+}
+
+fn prd() -> NewPrd {
+    NewPrd::new("write one()").tests(TestSuite::pytest(TESTS))
+}
+
+async fn verdict_of(orchestra: &Orchestra, new: NewPrd) -> Verdict {
+    let prd = orchestra.submit(new).await.expect("accepted");
+    let verdict = tokio::time::timeout(Duration::from_secs(60), orchestra.verdict(prd.id)).await;
+    verdict.expect("a verdict in time").expect("a verdict")
+}
+
+async fn actions(orchestra: &Orchestra) -> Vec<String> {
+    let entries = orchestra.audit(AuditSeq(0), 1000).await.expect("audit");
+    entries.into_iter().map(|entry| entry.action).collect()
+}
+
+#[tokio::test]
+async fn the_work_that_passes_its_tests_wins_and_the_score_adds_up() {
+    let orchestra = house().employ(says("right", RIGHT)).employ(says("wrong", WRONG)).allow_unsandboxed();
+    let orchestra = orchestra.start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd().plan(Plan::Panel(2))).await;
+    let winner = verdict.winner().expect("somebody won");
+    assert_eq!(winner.model.as_ref().expect("a model").as_str(), "right");
+    assert_eq!(winner.tests.map(|tests| (tests.passed, tests.total)), Some((1, 1)));
+    for entry in &verdict.entries {
+        let assessment = entry.assessment.as_ref().expect("scored");
+        let sum: f64 = assessment.components.iter().map(Component::contribution).sum();
+        let recomputed = (sum - 0.25 * assessment.penalties.get()).clamp(0.0, 1.0);
+        assert!((recomputed - assessment.score.get()).abs() < 1e-12, "{recomputed} is not {:?}", assessment.score);
+    }
+    assert_eq!(orchestra.verify_audit().await.expect("audit").first_bad, None);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_solo_job_that_is_rejected_goes_to_another_model() {
+    // The order is round robin, so that the wrong one is asked first.
+    let orchestra = house().policy(aura_orchestra::core::engine::RoundRobin::default());
+    let orchestra = orchestra.employ(says("a_wrong", WRONG)).employ(says("b_right", RIGHT)).allow_unsandboxed();
+    let orchestra = orchestra.start().await.expect("starts");
+    for _ in 0..2 {
+        let verdict = verdict_of(&orchestra, prd()).await;
+        assert_eq!(verdict.winner().expect("won").model.as_ref().expect("model").as_str(), "b_right", "{verdict}");
+    }
+    let words = actions(&orchestra).await;
+    assert!(words.contains(&"job.requeued".to_owned()) && words.contains(&"test_failed".to_owned()), "{words:?}");
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn model_written_code_is_not_tested_without_the_operators_word() {
+    let orchestra = house().employ(says("model", RIGHT)).start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    let winner = verdict.winner().expect("accepted unproven");
+    assert_eq!(winner.assessment.as_ref().expect("scored").signals.test_score, None, "absent, never 0 or 1");
+    assert!(winner.why.contains("AURA_ALLOW_UNSANDBOXED"), "{}", winner.why);
+    assert!(verdict.why.contains("NOT run"), "{}", verdict.why);
+    assert!(actions(&orchestra).await.contains(&"alert.raised".to_owned()));
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn in_house_code_is_tested_but_not_when_it_comes_through_the_remote_door() {
+    let careful = OfflineAdapter::builder("employee_careful").skill(Skill::Careful).build().expect("builds");
+    let orchestra = house().employ(careful).workers(0).start().await.expect("starts");
+    let new = NewPrd::new("Write add(a, b)").tests(TestSuite::pytest("def test_it(): pass\n"));
+    let prd = orchestra.submit(new).await.expect("accepted");
+    let model = ModelName::new("employee_careful").expect("a name");
+    let worker = WorkerId::new("stranger").expect("a name");
+    let request = aura_orchestra::core::contract::WorkRequest {
+        worker_id: worker.clone(),
+        models: vec![model.clone()],
+        max: 1,
+        wait: Duration::from_secs(30),
+        door: aura_orchestra::core::job::Door::Remote,
+    };
+    let claimed = orchestra.claim(&request).await.expect("claims").pop().expect("a job");
+    let proof = LeaseProof { job: claimed.job.id, worker: worker.clone(), token: None };
+    let upload = aura_orchestra::core::contract::ArtifactUpload {
+        job: claimed.job.id,
+        model,
+        worker: Some(worker),
+        token: None,
+        items: vec![NewArtifact::files(&[SourceFile::new("solution.py", "import os\n")])],
+    };
+    orchestra.upload_artifacts(&upload).await.expect("stored");
+    let report = aura_orchestra::core::contract::Report { proof, success: true, details: serde_json::json!({}) };
+    orchestra.report(&report).await.expect("reported");
+    let verdict = orchestra.verdict(prd.id).await.expect("a verdict");
+    let winner = verdict.winner().expect("accepted unproven");
+    assert_eq!(winner.assessment.as_ref().expect("scored").signals.test_score, None);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn work_that_leaves_its_workspace_is_punished_flagged_and_writes_nothing() {
+    let outside = std::env::temp_dir().join("aura-escaped.py");
+    let patch = "```diff\n--- /dev/null\n+++ b/../../../../../../tmp/aura-escaped.py\n@@ -0,0 +1 @@\n+owned = 1\n```";
+    let orchestra = house().employ(says("hostile", patch)).allow_unsandboxed().start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    assert_eq!(verdict.outcome, Outcome::NobodyWon);
+    let [entry] = verdict.entries.as_slice() else { panic!("{verdict}") };
+    let assessment = entry.assessment.as_ref().expect("scored");
+    assert_eq!((assessment.score.get(), assessment.penalties.get()), (0.0, 1.0));
+    assert!(!outside.exists());
+    let alerts = orchestra.alerts(None, 10).await.expect("alerts");
+    assert!(alerts.iter().any(|alert| alert.content.severity == Severity::Critical), "{alerts:?}");
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn tests_that_never_end_and_tests_that_print_garbage_reject_the_work_and_nothing_hangs() {
+    let orchestra = house().employ(says("model", RIGHT)).allow_unsandboxed().start().await.expect("starts");
+    let endless = TestSuite::pytest("def test_it():\n    while True: pass\n").timeout(Duration::from_secs(2));
+    let verdict = verdict_of(&orchestra, NewPrd::new("write one()").tests(endless)).await;
+    assert_eq!(verdict.outcome, Outcome::NobodyWon);
+    assert!(verdict.why.contains("ended after"), "{}", verdict.why);
+    let garbage = TestSuite::project(
+        Vec::new(),
+        ["sh", "-c", "head -c 200000 /dev/urandom; head -c 5000 /dev/urandom > {report}"],
+        ReportFormat::Junit,
+    );
+    let verdict = verdict_of(&orchestra, NewPrd::new("write one()").tests(garbage)).await;
+    assert_eq!(verdict.outcome, Outcome::NobodyWon);
+    assert!(verdict.why.contains("no report that could be read"), "{}", verdict.why);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn an_adapter_that_fails_panics_or_is_busy_loses_no_job() {
+    let calls = Arc::new(AtomicU32::new(0));
+    let flaky = scripted("flaky", {
+        let calls = Arc::clone(&calls);
+        move |_| match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(AdapterError::Busy {
+                provider: "test".into(),
+                message: "slow down".into(),
+                retry_after: Some(Duration::from_millis(10)),
+            }),
+            _ => Ok(RIGHT.to_owned()),
+        }
+    });
+    let orchestra = house().employ(flaky).allow_unsandboxed().start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    assert_eq!(verdict.winner().expect("won at the second attempt").attempts, 2);
+    orchestra.stop().await;
+
+    let panics = scripted("panics", |_| panic!("a bug in somebody's adapter"));
+    let orchestra = house().employ(panics).start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    assert_eq!(verdict.outcome, Outcome::NobodyWon);
+    assert!(verdict.why.contains("panicked"), "{}", verdict.why);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_stubs_runs_never_count_for_its_standing() {
+    let mut stub = scripted("stub", |_| Ok(RIGHT.to_owned()));
+    stub.profile = stub.profile.stub("no key");
+    let orchestra = house().employ(stub).allow_unsandboxed().start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    assert_eq!(verdict.winner().expect("won").stub.as_deref(), Some("no key"));
+    let model = orchestra.find_model("stub").await.expect("known");
+    let filter = RunFilter { job: None, model: Some(model.id), before: None, limit: 10 };
+    assert!(orchestra.runs(&filter).await.expect("runs").iter().all(|run| !run.run.counts));
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_by_the_field_that_is_wrong() {
+    let orchestra = house().employ(says("one", RIGHT)).start().await.expect("starts");
+    let field = async |new: NewPrd| match orchestra.submit(new).await {
+        Err(Error::Invalid { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(NewPrd::new("x".repeat(10 << 20))).await, "prompt");
+    assert_eq!(field(prd().plan(Plan::Panel(2))).await, "plan", "only one model is employed");
+    let unknown = prd().model(ModelName::new("nobody").expect("a name"));
+    assert!(matches!(orchestra.submit(unknown).await, Err(Error::UnknownModel { .. })));
+    let twice = ModelProfile::new("one", ModelKind::Local, "x", "y").expect("a profile");
+    assert!(matches!(orchestra.register(&twice).await, Err(Error::ModelExists(_))));
+    orchestra.stop().await;
+    assert!(matches!(orchestra.submit(prd()).await, Err(Error::Stopping)));
+}
+
+#[tokio::test]
+async fn a_cancelled_prd_has_a_verdict_that_says_so() {
+    let orchestra = house().start().await.expect("starts");
+    let prd = orchestra.submit(prd()).await.expect("accepted");
+    orchestra.cancel(prd.id, "changed my mind").await.expect("cancelled");
+    assert_eq!(orchestra.verdict(prd.id).await.expect("a verdict").outcome, Outcome::Cancelled);
+    orchestra.stop().await;
+}
