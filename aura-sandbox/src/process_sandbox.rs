@@ -173,6 +173,7 @@ impl Sandbox for ProcessSandbox {
                 action: format!("make a workspace in {}", path.display()),
                 source: source.into(),
             })?;
+            slot.starts_from(staged.files());
             staged.commit(slot.work(), &limits)?;
             Ok(slot)
         })
@@ -184,7 +185,12 @@ impl Sandbox for ProcessSandbox {
 
     async fn apply(&self, workspace: &Workspace, work: &Submission) -> Result<(), SandboxError> {
         let (slot, work, limits) = (self.slot(workspace)?, work.clone(), self.limits);
-        blocking(move || Staged::work(slot.work(), &work, &limits)?.commit(slot.work(), &limits)).await
+        blocking(move || {
+            let staged = Staged::work(slot.work(), &work, &limits)?;
+            slot.was_touched(staged.paths().into_iter());
+            staged.commit(slot.work(), &limits)
+        })
+        .await
     }
 
     async fn run_tests(&self, workspace: &Workspace, suite: &TestSuite) -> Result<TestReport, SandboxError> {

@@ -37,6 +37,8 @@ const TABLE: &[(Rule, &str)] = &[
     (Rule::Module("usercustomize"), "is run by Python at its start"),
     (Rule::Ends(".pth"), "is run by Python at its start"),
     (Rule::Ends(".egg-link"), "changes what Python imports"),
+    (Rule::Folder("__pycache__"), "stands in for compiled tests"),
+    (Rule::Ends(".pyc"), "stands in for compiled tests"),
     (Rule::Name("pyvenv.cfg"), "changes what Python imports"),
     (Rule::Name(".python-version"), "chooses another Python"),
     (Rule::Module("pytest"), "stands in for the test tool"),
@@ -90,6 +92,15 @@ pub(crate) fn check(path: &WorkPath, text: Option<&str>) -> Result<(), SandboxEr
     }
 }
 
+/// Whether a test tool would collect this file as tests: by the names that pytest, cargo and JavaScript's tools look for.
+pub(crate) fn is_test(path: &WorkPath) -> bool {
+    let (parents, name) = path.split();
+    let middle = |mark: &str| name.rsplit_once('.').is_some_and(|(stem, _)| stem.ends_with(mark));
+    let python = name.ends_with(".py") && (name.starts_with("test_") || middle("_test"));
+    let rust = name.ends_with(".rs") && matches!(parents.first(), Some(&("tests" | "benches" | "examples")));
+    python || rust || middle(".test") || middle(".spec") || parents.contains(&"__tests__")
+}
+
 fn is_module(part: &str, module: &str) -> bool {
     part.strip_prefix(module).is_some_and(|rest| rest.is_empty() || is_importable(rest))
 }
@@ -133,6 +144,7 @@ mod tests {
             "rust-toolchain.toml",
             ".python-version",
             "unittest.pyc",
+            "__pycache__/test_solution.cpython-311.pyc",
         ] {
             assert!(refused(path, Some("")), "{path}");
         }

@@ -59,6 +59,16 @@ impl Staged {
         Ok(staged)
     }
 
+    /// The paths that it writes or removes.
+    pub(crate) fn paths(&self) -> Vec<WorkPath> {
+        self.changes.keys().cloned().collect()
+    }
+
+    /// The files that it writes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (WorkPath, Vec<u8>)> {
+        self.changes.iter().filter_map(|(path, text)| Some((path.clone(), text.clone()?)))
+    }
+
     /// Writes it. When a write fails, what was written before is put back.
     ///
     /// # Errors

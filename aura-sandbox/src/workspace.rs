@@ -1,20 +1,28 @@
 //! The folders of one attempt at one job: the workspace itself, and private ones beside it.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use aura_core::JobId;
 
-use crate::beneath::Folder;
+use crate::{beneath::Folder, path::WorkPath, steering};
 
 /// The workspace's folder below the attempt's own.
 const WORK: &str = "work";
+
+/// The test files that were there before the work, and those that the work touched.
+#[derive(Debug, Default)]
+struct TestFiles {
+    base: BTreeMap<WorkPath, Vec<u8>>,
+    touched: BTreeSet<WorkPath>,
+}
 
 /// `<root>/<job>-<attempt>-<random>/`, for its owner only, with `work/` and private folders in it. Removed on drop.
 #[derive(Debug)]
@@ -24,6 +32,7 @@ pub(crate) struct Slot {
     path: PathBuf,
     folder: Folder,
     work: Folder,
+    tests: Mutex<TestFiles>,
     removed: AtomicBool,
 }
 
@@ -36,7 +45,7 @@ impl Slot {
         let name = name.ok_or_else(|| io::Error::other("the new folder has no name"))?;
         let folder = Folder::open(&path)?;
         let work = folder.make_child(WORK)?;
-        Ok(Self { root, name, path, folder, work, removed: AtomicBool::new(false) })
+        Ok(Self { root, name, path, folder, work, tests: Mutex::default(), removed: AtomicBool::new(false) })
     }
 
     /// Where the workspace is.
@@ -58,6 +67,35 @@ impl Slot {
     pub(crate) fn private(&self, name: &str) -> io::Result<(Folder, PathBuf)> {
         self.folder.remove_tree(name)?;
         Ok((self.folder.make_child(name)?, self.path.join(name)))
+    }
+
+    /// Remembers the test files among those that the work starts from.
+    pub(crate) fn starts_from(&self, files: impl Iterator<Item = (WorkPath, Vec<u8>)>) {
+        let mut tests = self.tests.lock().unwrap_or_else(PoisonError::into_inner);
+        tests.base.extend(files.filter(|(path, _)| steering::is_test(path)));
+    }
+
+    /// Remembers the test files among those that the work wrote or removed.
+    pub(crate) fn was_touched(&self, paths: impl Iterator<Item = WorkPath>) {
+        let mut tests = self.tests.lock().unwrap_or_else(PoisonError::into_inner);
+        tests.touched.extend(paths.filter(steering::is_test));
+    }
+
+    /// Takes the work's own tests out, and gives the sources of the tests that count: those of the suite and of the
+    /// base, where there are any. When neither has tests, the work's are what was asked for, and all count.
+    pub(crate) fn restore_tests(&self, suite: &[WorkPath]) -> io::Result<Vec<WorkPath>> {
+        let mut tests = self.tests.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_suite = suite.iter().filter(|path| steering::is_test(path));
+        let counting: Vec<WorkPath> = of_suite.chain(tests.base.keys()).cloned().collect();
+        if !counting.is_empty() {
+            for path in std::mem::take(&mut tests.touched) {
+                match tests.base.get(&path) {
+                    Some(text) => self.work.write_over(&path, text)?,
+                    None => self.work.remove(&path)?,
+                }
+            }
+        }
+        Ok(counting)
     }
 
     /// Removes all of it.

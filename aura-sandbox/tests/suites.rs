@@ -13,9 +13,10 @@ const TESTS: &str = "from solution import add\n\ndef test_small():\n    assert a
     assert add(10**9, 1) == 10**9 + 1\n";
 
 /// What the tests say of this `solution.py`.
+#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 async fn pytest(solution: &str) -> TestReport {
     let bench = Bench::new().await;
-    bench.apply(&[("solution.py", solution)]).await.expect("plain work");
+    bench.apply(&[("solution.py", solution)]).await.unwrap();
     bench.run(&TestSuite::pytest(TESTS)).await
 }
 
@@ -83,6 +84,32 @@ async fn tests_that_the_work_brings_are_restored() {
     bench.apply(&[("test_solution.py", easy), ("solution.py", "def add(a, b): return 0\n")]).await.unwrap();
     assert!(!bench.run(&TestSuite::pytest(TESTS)).await.is_pass());
     assert_eq!(bench.read("test_solution.py"), TESTS);
+}
+
+#[tokio::test]
+async fn tests_of_the_works_own_do_not_raise_its_share() {
+    let base = ("tests/test_base.py", "def test_base():\n    assert False\n");
+    let bench = Bench::with(aura_sandbox::Limits::default(), &[base]).await;
+    let easy = "import pytest\n@pytest.mark.parametrize('n', range(100))\ndef test_easy(n): pass\n";
+    let work = [("tests/test_easy.py", easy), ("easy_test.py", easy), ("tests/test_base.py", easy)];
+    bench.apply(&work).await.unwrap();
+    let suite = TestSuite::project(
+        vec![SourceFile::new("tests/test_suite.py", "def test_suite():\n    pass\n")],
+        ["python3", "-m", "pytest", "-q", "--junitxml={report}"],
+        ReportFormat::Junit,
+    );
+    let report = bench.run(&suite).await;
+    let ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!(ids, ["tests.test_base::test_base", "tests.test_suite::test_suite"], "{report:?}");
+    assert_eq!(bench.read("tests/test_base.py"), base.1);
+}
+
+#[tokio::test]
+async fn tests_that_were_asked_for_are_run_when_there_are_no_others() {
+    let bench = Bench::new().await;
+    bench.apply(&[("test_mine.py", "def test_mine():\n    pass\n")]).await.unwrap();
+    let command = ["python3", "-m", "pytest", "-q", "--junitxml={report}"];
+    assert!(bench.run(&TestSuite::project(vec![], command, ReportFormat::Junit)).await.is_pass());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::{
     excerpt::{MAX_ID, MAX_MESSAGE, head},
     tail,
 };
+use crate::path::WorkPath;
 
 /// What one test binary printed.
 #[derive(Debug, Default)]
@@ -27,7 +28,10 @@ struct Counts {
 
 /// Reads the test lines of every binary that ran. A binary whose lines do not add up to its own counts, or that ended
 /// without them, makes the whole unreadable.
-pub(super) fn read(remains: &Remains) -> Reading {
+///
+/// When `counting` names Rust sources, tests of other binaries (the work's own unit and doc tests) that passed are
+/// left out, so that no work can raise its share of passed tests with tests of its own.
+pub(super) fn read(remains: &Remains, counting: &[WorkPath]) -> Reading {
     let stdout = String::from_utf8_lossy(&remains.stdout);
     let stderr = String::from_utf8_lossy(&remains.stderr);
     let mut binaries: Vec<Binary> = Vec::new();
@@ -55,7 +59,9 @@ pub(super) fn read(remains: &Remains) -> Reading {
     if !binaries.iter().all(Binary::adds_up) {
         return Reading::unreadable("a test binary ended before it had run all its tests, or printed lines of its own");
     }
-    let mut cases = named(binaries, &stderr);
+    let Some(mut cases) = named(binaries, &stderr, counting) else {
+        return Reading::unreadable("it cannot be told which test binary printed which lines");
+    };
     add_messages(&mut cases, &stdout);
     Reading::of(cases)
 }
@@ -116,22 +122,21 @@ impl Binary {
     }
 }
 
-/// Puts the binary's name before each test's, where cargo's own lines say which binary ran when.
-fn named(binaries: Vec<Binary>, stderr: &str) -> Vec<TestCase> {
+/// Puts the binary's name before each test's, by cargo's own lines that say which binary ran when; absent when those
+/// lines do not fit.
+fn named(binaries: Vec<Binary>, stderr: &str, counting: &[WorkPath]) -> Option<Vec<TestCase>> {
     let names: Vec<&str> = stderr.lines().filter_map(binary_name).collect();
-    let known = names.len() == binaries.len();
-    let mut names = names.into_iter();
-    let mut cases = Vec::new();
-    for binary in binaries {
-        let name = names.next().filter(|_| known);
-        cases.extend(binary.cases.into_iter().map(|mut case| {
-            if let Some(name) = name {
-                case.id = head(&format!("{name}::{}", case.id), MAX_ID);
-            }
-            case
-        }));
+    if names.len() != binaries.len() {
+        return None;
     }
-    cases
+    let counting: Vec<&str> = counting.iter().map(WorkPath::as_str).filter(|path| path.ends_with(".rs")).collect();
+    let mut cases = Vec::new();
+    for (binary, name) in binaries.into_iter().zip(names) {
+        let counts = counting.is_empty() || counting.contains(&name);
+        let kept = binary.cases.into_iter().filter(|case| counts || case.outcome != TestOutcome::Passed);
+        cases.extend(kept.map(|case| TestCase { id: head(&format!("{name}::{}", case.id), MAX_ID), ..case }));
+    }
+    Some(cases)
 }
 
 /// The source in `Running tests/a.rs (target/…)` or `Running unittests src/lib.rs (…)`, the crate in `Doc-tests a`.
@@ -166,13 +171,17 @@ mod tests {
     use super::*;
 
     fn reading(code: i32, stdout: &str, stderr: &str) -> Reading {
+        counting(code, stdout, stderr, &[])
+    }
+
+    fn counting(code: i32, stdout: &str, stderr: &str, sources: &[WorkPath]) -> Reading {
         let remains = Remains {
             code: Some(code),
             stdout: stdout.as_bytes().to_vec(),
             stderr: stderr.as_bytes().to_vec(),
             file: None,
         };
-        super::super::read(aura_core::ReportFormat::Cargo, &remains)
+        super::super::read(aura_core::ReportFormat::Cargo, &remains, sources)
     }
 
     const STDOUT: &str = "\nrunning 1 test\ntest tests::adds ... ok\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; \
@@ -200,6 +209,17 @@ mod tests {
     }
 
     #[test]
+    fn tests_of_the_works_own_count_only_against_it() {
+        let suite = [WorkPath::parse("tests/b.rs").unwrap()];
+        let own_only = counting(101, STDOUT, STDERR, &suite);
+        let seen: Vec<_> = own_only.cases.iter().map(|case| case.id.as_str()).collect();
+        assert_eq!(seen, ["tests/a.rs::later", "tests/a.rs::subtracts"]);
+        // A line that code under test printed to make the binaries impossible to tell apart.
+        let confused = format!("{STDERR}     Running tests/b.rs (x)\n");
+        assert_eq!(counting(101, STDOUT, &confused, &suite).end, RunEnd::Unreadable);
+    }
+
+    #[test]
     fn work_that_does_not_compile_is_one_error() {
         let reading = reading(101, "", "   Compiling solution\nerror[E0308]: mismatched types\n --> src/lib.rs:1:1\n");
         assert_eq!(reading.cases.len(), 1);
@@ -221,15 +241,15 @@ mod tests {
     #[test]
     fn a_binary_without_tests_is_read_and_is_no_pass() {
         let stdout = "running 0 tests\n\ntest result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        let reading = reading(0, stdout, "");
+        let reading = reading(0, stdout, "Running tests/a.rs (x)");
         assert_eq!((reading.end, reading.cases.len()), (RunEnd::Finished, 0));
     }
 
     #[test]
     fn passed_lines_are_not_believed_when_cargo_failed() {
         let stdout = "running 1 test\ntest a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n";
-        assert_eq!(reading(0, stdout, "").end, RunEnd::Finished);
-        assert_eq!(reading(101, stdout, "error: x").end, RunEnd::Unreadable);
+        assert_eq!(reading(0, stdout, "Running tests/a.rs (x)").end, RunEnd::Finished);
+        assert_eq!(reading(101, stdout, "Running tests/a.rs (x)\nerror: x").end, RunEnd::Unreadable);
     }
 
     proptest! {

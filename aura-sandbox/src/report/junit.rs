@@ -108,7 +108,7 @@ mod tests {
 
     fn reading(code: i32, file: &[u8]) -> Reading {
         let remains = Remains { code: Some(code), file: Some(file.to_vec()), ..Remains::default() };
-        super::super::read(aura_core::ReportFormat::Junit, &remains)
+        super::super::read(aura_core::ReportFormat::Junit, &remains, &[])
     }
 
     const MIXED: &str = r#"<?xml version="1.0"?><testsuites><testsuite name="pytest" tests="4">

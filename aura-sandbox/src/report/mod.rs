@@ -8,6 +8,8 @@ mod junit;
 
 use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
+use crate::path::WorkPath;
+
 pub(crate) use excerpt::tail;
 
 /// Most tests that a report may hold.
@@ -55,11 +57,11 @@ impl Reading {
     }
 }
 
-/// Reads the remains in the suite's format.
-pub(crate) fn read(format: ReportFormat, remains: &Remains) -> Reading {
+/// Reads the remains in the suite's format. `counting` holds the sources of the tests that count; none when all do.
+pub(crate) fn read(format: ReportFormat, remains: &Remains, counting: &[WorkPath]) -> Reading {
     let reading = match format {
         ReportFormat::Junit => junit::read(remains),
-        ReportFormat::Cargo => cargo::read(remains),
+        ReportFormat::Cargo => cargo::read(remains, counting),
         ReportFormat::ExitCode => exit_code::read(remains),
         _ => Reading::unreadable("this version cannot read such a report"),
     };

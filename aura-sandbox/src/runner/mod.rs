@@ -43,6 +43,8 @@ const PROBE: Duration = Duration::from_secs(20);
 struct Prepared {
     argv: Vec<String>,
     environment: Environment,
+    /// Sources of the tests that count; none when all do.
+    counting: Vec<WorkPath>,
     work: PathBuf,
     report: Folder,
     empty: PathBuf,
@@ -65,10 +67,10 @@ pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) ->
     };
     let Executed { end, wall, remains, last } = execute(slot, &prepared, suite.timeout, limits).await?;
     let reading = if end == RunEnd::Finished {
-        let (format, report) = (suite.report, prepared.report);
+        let (format, report, counting) = (suite.report, prepared.report, prepared.counting);
         let (remains, reading) = crate::blocking(move || {
             let remains = Remains { file: read_report(&report), ..remains };
-            let reading = report::read(format, &remains);
+            let reading = report::read(format, &remains, &counting);
             Ok((remains, reading))
         })
         .await?;
@@ -105,13 +107,17 @@ fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
 fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
-    for file in &suite.files {
-        let path = WorkPath::parse(&file.path).map_err(|error| match error {
+    let paths = suite.files.iter().map(|file| {
+        WorkPath::parse(&file.path).map_err(|error| match error {
             // The suite is the user's: a bad path in it is a mistake.
             SandboxError::Hostile(reason) => SandboxError::Refused(format!("test file: {reason}")),
             other => other,
-        })?;
-        let written = slot.work().write_over(&path, file.text.as_bytes());
+        })
+    });
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    let counting = slot.restore_tests(&paths).map_err(|source| cannot("restore the tests", source))?;
+    for (path, file) in paths.iter().zip(&suite.files) {
+        let written = slot.work().write_over(path, file.text.as_bytes());
         written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
     }
     let folder = |name: &str| slot.private(name).map_err(|source| cannot("make a private folder", source));
@@ -124,7 +130,7 @@ fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, work: slot.work_path(), report, empty })
+    Ok(Prepared { argv, environment, counting, work: slot.work_path(), report, empty })
 }
 
 /// A report that is too large or no plain file is as good as none.

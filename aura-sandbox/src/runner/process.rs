@@ -27,9 +27,11 @@ pub(super) fn command(argv: &[String], environment: &Environment, folder: &Path,
 /// Puts the command into its own group, with limits on the files that it writes.
 #[cfg(unix)]
 fn confine(command: &mut Command, file_bytes: u64) {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     command.process_group(0);
     let at_most = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    // A hard limit of the host's that is lower already cannot be raised.
+    let file_bytes = getrlimit(Resource::Fsize).maximum.map_or(file_bytes, |hard| hard.min(file_bytes));
     let limit = move || {
         setrlimit(Resource::Core, at_most(0))?;
         setrlimit(Resource::Fsize, at_most(file_bytes))?;

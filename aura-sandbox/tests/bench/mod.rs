@@ -1,5 +1,6 @@
 //! A sandbox with one prepared workspace, for tests to work on.
 #![expect(dead_code, reason = "each test binary uses its own part")]
+#![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
 use std::{
     fs,
@@ -89,6 +90,7 @@ impl Bench {
         within_ten_seconds(|| pids.iter().all(|pid| !lives(pid))).await;
     }
 
+    #[cfg(unix)]
     /// Kills what a test left running on purpose, by its number.
     pub(crate) fn kill_all(&self, list: &str) {
         for pid in self.read(list).lines() {
