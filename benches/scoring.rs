@@ -13,29 +13,34 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 mod sources;
 
-const SCORES: usize = 1024;
+const SCORES: u64 = 1024;
 
 /// The formula over 1,024 different sets of signals, beside the bare sum of products over the same numbers.
 fn formula(c: &mut Criterion) {
-    let share = |n: usize| (n % 1000) as f64 / 1000.0;
-    let plain: Vec<[f64; 5]> =
-        (0..SCORES).map(|n| [share(n * 7), share(n * 11), share(n * 13), share(n * 17), share(n * 19)]).collect();
-    let typed: Vec<(Signals, Penalty)> = plain
-        .iter()
-        .map(|[tests, agreement, docs, performance, penalties]| {
-            let signal = |value: &f64| Some(Fraction::new(*value).expect("in range"));
+    let share = |n: u64| Fraction::of(n % 1000, 1000);
+    let typed: Vec<(Signals, Penalty)> = (0..SCORES)
+        .map(|n| {
             let signals = Signals {
-                test_score: signal(tests),
-                cross_model_agreement: signal(agreement),
-                docs_quality: signal(docs),
-                performance_ok: signal(performance),
+                test_score: share(n * 7),
+                cross_model_agreement: share(n * 11),
+                docs_quality: share(n * 13),
+                performance_ok: share(n * 17),
                 coverage: None,
             };
-            (signals, Penalty::new(*penalties).expect("in range"))
+            (signals, share(n * 19).and_then(|share| Penalty::new(share.get()).ok()).unwrap_or_default())
+        })
+        .collect();
+    let number = |signal: Option<Fraction>| signal.map_or(0.0, Fraction::get);
+    let plain: Vec<[f64; 5]> = typed
+        .iter()
+        .map(|(signals, penalties)| {
+            let [tests, agreement] = [signals.test_score, signals.cross_model_agreement].map(number);
+            let [docs, performance] = [signals.docs_quality, signals.performance_ok].map(number);
+            [tests, agreement, docs, performance, penalties.get()]
         })
         .collect();
     let mut group = c.benchmark_group("formula");
-    group.throughput(Throughput::Elements(SCORES as u64));
+    group.throughput(Throughput::Elements(SCORES));
     group.bench_function("score_from_signals", |b| {
         b.iter(|| {
             for (signals, penalties) in &typed {

@@ -21,8 +21,12 @@ impl Dice {
         usize::try_from(self.0 >> 33).unwrap_or(0) % n
     }
 
+    fn one_of(&mut self, words: &[&'static str]) -> &'static str {
+        words.get(self.below(words.len())).copied().unwrap_or_default()
+    }
+
     fn noun(&mut self) -> &'static str {
-        NOUNS[self.below(NOUNS.len())]
+        self.one_of(&NOUNS)
     }
 
     fn name(&mut self) -> String {
@@ -35,13 +39,15 @@ impl Dice {
 }
 
 /// A module of about `bytes` bytes; another seed makes an unrelated one.
-pub fn python(seed: u64, bytes: usize) -> String {
+pub(crate) fn python(seed: u64, bytes: usize) -> String {
     let mut dice = Dice(seed);
     let mut text = String::new();
     while text.len() < bytes {
-        let verb = VERBS[dice.below(VERBS.len())];
+        let verb = dice.one_of(&VERBS);
         let (name, a, b) = (dice.name(), dice.name(), dice.name());
-        text.push_str(&format!("def {verb}_{name}({a}, {b}=None):\n    \"\"\"Takes a {a} and a {b}, gives a {name}.\"\"\"\n"));
+        text.push_str(&format!(
+            "def {verb}_{name}({a}, {b}=None):\n    \"\"\"Takes a {a} and a {b}, gives a {name}.\"\"\"\n"
+        ));
         for _ in 0..4 + dice.below(8) {
             let (x, y, z) = (dice.name(), dice.name(), dice.name());
             let line = match dice.below(7) {
@@ -61,7 +67,7 @@ pub fn python(seed: u64, bytes: usize) -> String {
 }
 
 /// The same module after an editor's hand: every twelfth line changed, every thirtieth dropped.
-pub fn edited(text: &str) -> String {
+pub(crate) fn edited(text: &str) -> String {
     let mut edited = String::new();
     for (number, line) in text.lines().enumerate() {
         if number % 30 != 29 {
