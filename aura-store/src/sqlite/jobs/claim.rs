@@ -13,20 +13,31 @@ use super::{
     super::{
         SqliteStore, moment,
         row::{Named, each},
-        write::Write,
+        write::{Statement, Write},
     },
     list::{PRDS_BY_ID, id_list},
     record::{self, facts, job_columns},
 };
 
+const ACTION: &str = "claim jobs";
+
 pub(super) async fn claim(store: &SqliteStore, claim: &Claim) -> Result<Vec<ClaimedJob>, StoreError> {
-    let mut write = store.write("claim jobs").await?;
-    let places = match &claim.wanted {
+    let (mut write, places) = match &claim.wanted {
         Wanted::Any { models, max } => {
             let models = Value::from_iter(models.iter().map(|model| model.0)).to_string();
-            oldest_assigned(&mut write, models, *max).await?
+            // Most idle workers find nothing: it is not worth the write lock.
+            if store.row(ACTION, oldest_assigned(&models, 1)).await?.is_none() {
+                return Ok(Vec::new());
+            }
+            let mut write = store.write(ACTION).await?;
+            let rows = write.rows(oldest_assigned(&models, *max)).await?;
+            (write, each(&rows, |row| Named::new("job", row).get("seq"))?)
         }
-        Wanted::Job(id) => vec![this_one(&mut write, *id).await?],
+        Wanted::Job(id) => {
+            let mut write = store.write(ACTION).await?;
+            let place = this_one(&mut write, *id).await?;
+            (write, vec![place])
+        }
     };
     if places.is_empty() {
         return Ok(Vec::new());
@@ -51,15 +62,16 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim) -> Result<Vec<Clai
 }
 
 /// Where the oldest jobs of these models stand. Jobs of held models, and rows that no worker could do, are passed over.
-async fn oldest_assigned(write: &mut Write<'_>, models: String, max: u32) -> Result<Vec<i64>, StoreError> {
-    let query = sqlx::query(
-        "SELECT jobs.id, jobs.seq FROM models CROSS JOIN jobs ON jobs.assigned_model = models.id
+fn oldest_assigned<'q>(models: &str, max: u32) -> Statement<'q> {
+    sqlx::query(
+        "SELECT jobs.id, jobs.seq FROM models CROSS JOIN jobs INDEXED BY jobs_assigned ON jobs.assigned_model = models.id
          WHERE models.id IN (SELECT value FROM json_each(?)) AND models.hold IS NULL
            AND jobs.status = 'ASSIGNED' AND jobs.attempt < jobs.max_attempts
            AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id)
          ORDER BY jobs.seq LIMIT ?",
-    );
-    each(&write.rows(query.bind(models).bind(max)).await?, |row| Named::new("job", row).get("seq"))
+    )
+    .bind(models.to_owned())
+    .bind(max)
 }
 
 /// Where this job stands, or why it cannot be claimed.
