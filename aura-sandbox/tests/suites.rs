@@ -113,17 +113,30 @@ async fn tests_that_were_asked_for_are_run_when_there_are_no_others() {
 }
 
 #[tokio::test]
-async fn pytest_that_is_not_there_is_unavailable() {
+async fn pytest_that_is_not_there_is_unavailable_and_says_how_to_get_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let path = std::env::var_os("PATH").unwrap();
+    let python = std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|path| path.exists()).unwrap();
+    // A Python as on a machine where nobody installed anything: `-S` leaves out what was.
+    let folder = tempfile::tempdir().unwrap();
+    let bare = folder.path().join("python3");
+    std::fs::write(&bare, format!("#!/bin/sh\nexec {} -S \"$@\"\n", python.display())).unwrap();
+    std::fs::set_permissions(&bare, std::fs::Permissions::from_mode(0o755)).unwrap();
     let bench = Bench::new().await;
     let mut suite = TestSuite::pytest(TESTS);
-    // `-S` leaves out the folder that pytest is installed in.
-    suite.command.insert(1, "-S".to_owned());
-    let ran = bench.sandbox.run_tests(&bench.workspace, &suite).await;
-    // The tool is asked without `-S` and is there, so that this counts as a run without a report.
-    assert_eq!(ran.unwrap().end, RunEnd::Unreadable);
-    suite.command = vec!["python3".into(), "-m".into(), "pytest_that_nobody_has".into()];
+    suite.command[0] = bare.to_string_lossy().into_owned();
     let error = bench.sandbox.run_tests(&bench.workspace, &suite).await.unwrap_err();
-    assert!(matches!(error, SandboxError::Unavailable(_)), "{error}");
+    let said = error.to_string();
+    assert!(matches!(error, SandboxError::Unavailable(_)) && said.contains("pip install pytest"), "{said}");
+}
+
+#[tokio::test]
+async fn saying_that_pytest_is_missing_does_not_make_it_so() {
+    let bench = Bench::new().await;
+    let mut suite = TestSuite::pytest(TESTS);
+    // The command itself cannot import pytest, but Python, asked apart from it, can.
+    suite.command.insert(1, "-S".to_owned());
+    assert_eq!(bench.run(&suite).await.end, RunEnd::Unreadable);
 }
 
 const RUST_TESTS: &str = "use solution::add;\n\n#[test]\nfn small() {\n    assert_eq!(add(1, 2), 3);\n}\n\n#[test]\nfn \
