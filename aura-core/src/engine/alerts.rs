@@ -32,7 +32,8 @@ impl AlertDesk {
                 let alert = tokio::select! {
                     biased;
                     alert = waiting.recv() => alert,
-                    () = stop.hand_back() => None,
+                    // Whatever waits has been told by now.
+                    () = stop.stopping() => None,
                 };
                 let Some(alert) = alert else { return };
                 for alerter in &alerters {

@@ -146,6 +146,10 @@ impl Accountant {
             Err(SandboxError::Refused(reason)) => {
                 return Ok(examination.not_run(format!("the tests cannot be laid out: {reason}")));
             }
+            Err(SandboxError::Hostile(reason)) => {
+                examination.penalties.push(PenaltyMark { reason: reason.clone(), weight: full_penalty() });
+                return Ok(examination.refused(reason, true));
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(examination)
