@@ -7,6 +7,7 @@
     reason = "a test's setting stops the test when it cannot be made"
 )]
 
+mod alike;
 mod atomic;
 mod by_hand;
 mod killed;

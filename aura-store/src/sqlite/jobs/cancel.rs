@@ -50,7 +50,7 @@ async fn cancel_job(write: &mut Write<'_>, job: &Job, actor: &Actor, reason: &st
             .run(
                 sqlx::query(
                     "UPDATE jobs SET status = 'CANCELLED', reason = ?, assigned_model = NULL, lease_until = NULL, probe = 0,
-                         not_before = NULL, updated_at = ? WHERE id = ?",
+                         updated_at = ? WHERE id = ?",
                 )
                 .bind(reason)
                 .bind(write.now_text())
