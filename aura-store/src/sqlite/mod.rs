@@ -31,6 +31,19 @@ use tokio::sync::{Mutex, watch};
 /// A store in one SQLite file.
 ///
 /// Dropping it closes the file; [`close`](Self::close) also waits until that is done.
+///
+/// # Examples
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), aura_core::StoreError> {
+/// use aura_core::contract::ModelStore;
+/// use aura_store::SqliteStore;
+///
+/// let store = SqliteStore::in_memory().await?; // or SqliteStore::open("data/aura.db")
+/// assert!(store.models().await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct SqliteStore {
     path: PathBuf,
     /// Exactly one connection: SQLite has one writer at a time, and waiting here is fairer than its busy handler.

@@ -141,7 +141,6 @@ fn stripped(mut job: Job) -> Job {
 }
 
 /// A verb as data, made once and given to both stores.
-#[expect(clippy::too_many_lines, reason = "one arm a verb")]
 async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecord) -> String {
     let claim = |wanted, who: u8| Claim {
         worker: worker(&format!("w{who}")),
@@ -356,8 +355,19 @@ async fn run(steps: Vec<Step>) {
     }
 }
 
+/// Some cases for every run of the suite; more when `PROPTEST_CASES` asks for them.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: asked.unwrap_or(16),
+        max_shrink_iters: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
     #[test]
     fn memory_and_sqlite_answer_alike(steps in vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,6 +1,6 @@
-//! Several processes on one file: here, several stores.
+//! Many at once on one file: several processes (here, several stores), and callers that go away half-way.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use aura_core::contract::{
     JobStore,
@@ -9,7 +9,7 @@ use aura_core::contract::{
 use aura_core::job::Door;
 use aura_store::SqliteStore;
 
-use crate::scene::{LEASE, Scene, worker};
+use crate::scene::{LEASE, Scene, new_prd, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_claimers_of_several_processes_get_each_job_once() {
@@ -48,4 +48,26 @@ async fn many_claimers_of_several_processes_get_each_job_once() {
     assert_eq!(all.len(), JOBS);
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), JOBS);
     assert_eq!(scene.check_chain().await.first_bad, None);
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_half_way_leaves_nothing_half_written() {
+    let scene = Scene::new().await;
+    let mut answered = 0;
+    for n in 0..60 {
+        let record = new_prd(2);
+        let batch = [record.clone(), new_prd(1)];
+        let submission = scene.store.submit(&batch);
+        answered += usize::from(tokio::time::timeout(Duration::from_micros(n * 100), submission).await.is_ok());
+        // Either everything of it is there, or nothing; and the next call goes through.
+        let there = scene.store.prds(&[batch[0].id, batch[1].id]).await.unwrap();
+        assert!(there.is_empty() || there.len() == 2 && there[0].jobs == record.jobs, "{there:?}");
+    }
+    let prds = scene.store.recent_prds(None, 1000).await.unwrap();
+    assert!(prds.len() >= 2 * answered);
+    scene.prd(1).await;
+    assert_eq!(scene.check_chain().await.first_bad, None);
+    // One entry a PRD and one a job.
+    let entries = prds.len() + prds.iter().map(|prd| prd.jobs.len()).sum::<usize>() + 2;
+    assert_eq!(scene.newest().await.0, entries as i64);
 }
