@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::process::client;
+
 /// One browser with one page.
 #[derive(Debug)]
 pub(crate) struct Browser {
@@ -38,7 +40,7 @@ impl Browser {
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("client");
+        let http = client();
         let profile = format!("--user-data-dir={}", folder.join("browser").display());
         let arguments = [
             "--headless",

@@ -55,8 +55,7 @@ impl Server {
         };
         // Goes on reading, so that the server never waits for its terminal.
         std::thread::spawn(move || lines.for_each(drop));
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("client");
-        Self { child, url, http }
+        Self { child, url, http: client() }
     }
 
     /// As if the power went: no signal that it could catch.
@@ -105,6 +104,13 @@ impl Drop for Server {
         let _killed = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// A client for this machine.
+pub(crate) fn client() -> reqwest::Client {
+    // reqwest wants to know a provider even where nothing is encrypted; the first of several tests installs it.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("client")
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {

@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, process::Command};
 
-use crate::process::{Server, program};
+use crate::process::{Server, client, program};
 
 fn refusal(settings: &[(&str, &str)]) -> String {
     let output = Command::new(program()).env_clear().envs(settings.iter().copied()).output().expect("it runs");
@@ -21,7 +21,7 @@ fn each_bad_setting_is_named() {
     for (settings, named) in [
         (("AURA_WORKERS", "many"), "AURA_WORKERS"),
         (("AURA_LISTEN", "everywhere"), "AURA_LISTEN"),
-        (("AURA_LISTEN", "0.0.0.0:0"), "loopback"),
+        (("AURA_LISTEN", "0.0.0.0:0"), "access control"),
         (("AURA_ALLOW_UNSANDBOXED", "perhaps"), "AURA_ALLOW_UNSANDBOXED"),
         (("AURA_STALL_AFTER", "-1"), "AURA_STALL_AFTER"),
         (("PROMOTE_THRESHOLD", "NaN"), "PROMOTE_THRESHOLD"),
@@ -49,7 +49,7 @@ fn a_port_in_use_is_named_with_the_way_out() {
 async fn ctrl_c_stops_it_with_exit_code_0_also_while_somebody_listens() {
     let folder = tempfile::tempdir().expect("folder");
     let server = Server::start(folder.path(), &[]);
-    let stream = reqwest::get(format!("{}/events?after=0", server.url)).await.expect("a live stream");
+    let stream = client().get(format!("{}/events?after=0", server.url)).send().await.expect("a live stream");
     assert_eq!(server.stop(), Some(0));
     drop(stream);
 }

@@ -69,6 +69,13 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
+impl Default for RunFilter {
+    /// The newest hundred of all.
+    fn default() -> Self {
+        Self { job: None, model: None, before: None, limit: 100 }
+    }
+}
+
 /// Artifacts and runs. See the [contract](super) of all stores.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
