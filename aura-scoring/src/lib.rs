@@ -4,8 +4,9 @@
 //!
 //! - [`formula`] turns signals and penalties into a score, to the letter of the user's document.
 //! - [`FormulaScorer`] draws the signals from [`Evidence`](aura_core::Evidence) and says of each how it was measured.
-//! - [`signals`] has one file for each signal, [`similarity`] what agreement is measured by, and [`extract`] finds the
-//!   functions in source text.
+//! - [`similarity`] is what agreement is measured by, and [`extract`] finds the functions in source text.
+//!
+//! `docs/scoring.md` says what each signal means, with an example to follow by hand.
 //!
 //! # Examples
 //! ```
@@ -22,11 +23,11 @@
 pub mod assess;
 pub mod extract;
 pub mod formula;
-pub mod signals;
 pub mod similarity;
 
 mod code;
 mod lex;
+mod signals;
 
 pub use assess::FormulaScorer;
 pub use formula::{Weights, attainable, score_from_signals};

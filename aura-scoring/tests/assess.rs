@@ -158,3 +158,23 @@ fn work_in_a_language_whose_functions_cannot_be_read_is_compared_as_text() {
     assert_eq!(read(&evidence, "cross_model_agreement").0, Some(1.0));
     assert_eq!(read(&evidence, "docs_quality").0, None);
 }
+
+/// `docs/scoring.md` works this one out by hand.
+#[test]
+fn the_worked_example_of_the_documentation_holds() {
+    let mine = "def add(a, b):\n    \"\"\"Returns the sum of both numbers.\"\"\"\n    return a + b\n";
+    let siblings = vec![
+        sibling("x", "def add( a, b ):\n  # the same\n  return a+b\n"),
+        sibling("y", "def add(a, b, c=0):\n    return a + b + c\n"),
+    ];
+    let penalties = vec![PenaltyMark { reason: "r".to_owned(), weight: Penalty::new(0.5).unwrap() }];
+    let outcomes = [Passed, Passed, Passed, Passed, Passed, Passed, Passed, Failed];
+    let tests = report(&outcomes, RunEnd::Finished, true);
+    let assessment = FormulaScorer::new().assess(&Evidence { tests, penalties, ..evidence(mine, siblings) });
+    let adds: Vec<f64> = assessment.components.iter().map(|part| part.contribution()).collect();
+    for (adds, by_hand) in adds.iter().zip([0.35, 0.2375, 0.08, 0.10]) {
+        assert!((adds - by_hand).abs() < 1e-12, "{assessment:#?}");
+    }
+    assert!((assessment.score.get() - 0.6425).abs() < 1e-12, "{}", assessment.score);
+    assert!((assessment.attainable.get() - 0.90).abs() < 1e-12);
+}

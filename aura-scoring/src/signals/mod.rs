@@ -1,20 +1,20 @@
 //! The signals: each in a file of its own, `0..=1` or absent, with how it was measured in plain words.
 
-pub mod agreement;
-pub mod docs;
-pub mod penalties;
-pub mod performance;
-pub mod tests;
+pub(crate) mod agreement;
+pub(crate) mod docs;
+pub(crate) mod penalties;
+pub(crate) mod performance;
+pub(crate) mod tests;
 
 use aura_core::Fraction;
 
 /// A signal as it was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Its value; absent when it could not be measured.
-    pub value: Option<Fraction>,
+    pub(crate) value: Option<Fraction>,
     /// How it was measured, or why not.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 impl Measured {

@@ -3,8 +3,7 @@
 use aura_core::{Penalty, PenaltyMark};
 
 /// The sum of the marks, held to [`Penalty::MAX`]. The order of the marks does not matter.
-#[must_use]
-pub fn total(marks: &[PenaltyMark]) -> Penalty {
+pub(crate) fn total(marks: &[PenaltyMark]) -> Penalty {
     let mut weights: Vec<Penalty> = marks.iter().map(|mark| mark.weight).collect();
     weights.sort_unstable();
     let sum: f64 = weights.iter().map(|weight| weight.get()).sum();

@@ -6,8 +6,7 @@ use super::Measured;
 
 /// 1 when a finished test run was fast enough, 0 when it was slower or had to be ended at a limit; absent when no run
 /// told.
-#[must_use]
-pub fn performance_ok(tests: &TestEvidence) -> Measured {
+pub(crate) fn performance_ok(tests: &TestEvidence) -> Measured {
     let Some(report) = tests.report() else {
         return Measured::absent("no test was run");
     };

@@ -8,8 +8,7 @@ use super::Measured;
 ///
 /// 0, and not absent, where tests were run and gave no count: ended at a limit, without a readable report, or without
 /// a single test. Absent where no test was asked for or none could be run.
-#[must_use]
-pub fn test_score(tests: &TestEvidence) -> Measured {
+pub(crate) fn test_score(tests: &TestEvidence) -> Measured {
     match tests {
         TestEvidence::NotAsked => Measured::absent("the PRD has no tests"),
         TestEvidence::NotRun { reason } => Measured::absent(format_args!("the tests were not run: {reason}")),
