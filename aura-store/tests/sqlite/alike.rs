@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aura_core::{
     Actor, AuditSeq, Confidence, FencingToken, HrAction, Job, JobId, JobState, LeaseProof, ModelId, NewAlert,
-    NewArtifact, NewPrd, NewRun, Outcome, PrdId, ProjectId, Role, RunId, Score, Severity, Standing, Store, StoreError,
-    Usage, Verdict, VirtualClock,
+    NewArtifact, NewPrd, NewRun, Outcome, Prd, PrdId, ProjectId, Role, RunId, Score, Severity, Standing, Store,
+    StoreError, Usage, Verdict, VirtualClock,
     contract::{
         JobStore, Release, Report,
         store::{
             ArtifactBatch, Assignment, Claim, JobFilter, Judgement, NewPrdRecord, Next, RunFilter, StandingChange,
-            Wanted,
+            Submitted, Wanted,
         },
     },
     job::Door,
@@ -152,7 +152,14 @@ async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecor
         plain(answer.map(|jobs| jobs.into_iter().map(|one| (stripped(one.job), one.prd)).collect::<Vec<_>>()))
     };
     match step {
-        Step::Submit { .. } => only(store.submit(std::slice::from_ref(fresh)).await),
+        Step::Submit { .. } => {
+            let mut answer = store.submit(std::slice::from_ref(fresh)).await.unwrap().remove(0);
+            // How much a called-off PRD's verdict tells of its jobs is free too.
+            if let Ok(Submitted { prd: Prd { verdict: Some(verdict), .. }, .. }) = &mut answer {
+                verdict.entries.clear();
+            }
+            plain(answer)
+        }
         Step::Assign { job, model, probe } => {
             let reason = json!({ "draw": 0.1 });
             let assignment = Assignment { job: world.job(job), model: ModelId(*model), probe: *probe, reason };
