@@ -1,11 +1,13 @@
 //! The REST contract over a real connection: what is answered, what is refused, and with which words.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test ends by panicking")]
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
 mod raw_http;
 
+use std::time::Duration;
+
 use aura_orchestra::{http::HttpOptions, prelude::*};
-use raw_http::House;
+use raw_http::{Answer, House, PATIENCE};
 use serde_json::{Value, json};
 
 const TESTS: &str = "from solution import add\n\ndef test_add():\n    assert add(1, 2) == 3\n";
@@ -24,6 +26,36 @@ async fn with_models(names: &[&str]) -> House {
         house.post(&format!("/models/{name}/register"), &endpoint).await.accepted(201);
     }
     house
+}
+
+impl House {
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_text(path, &body.to_string()).await
+    }
+
+    async fn post_text(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, &[("Content-Type", "application/json")], body.as_bytes()).await
+    }
+
+    /// Asks again until `done` says so.
+    async fn until(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let asking = async {
+            // Every step of a job's life writes an entry: wait for the next one rather than for a time.
+            let mut seen = AuditSeq(0);
+            loop {
+                let value = self.get(path).await.json();
+                if done(&value) {
+                    return value;
+                }
+                self.orchestra.changed(seen, Duration::from_millis(200)).await;
+                seen = self.orchestra.audit_range().await.expect("range").map_or(seen, |(_, newest)| newest);
+            }
+        };
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(value) => value,
+            Err(_) => panic!("{path} did not get there: {:?}", self.get(path).await.json()),
+        }
+    }
 }
 
 /// Submits one job and waits until it has a model; answers with its id and the model's name.

@@ -34,7 +34,7 @@ def test_nothing_gives_nothing():
 `,
 };
 
-const state = { selected: null, prds: [], models: [], source: null, newest: 0 };
+const state = { selected: null, prds: [], models: [], source: null, newest: 0, shown: {} };
 
 // ---- making elements ---------------------------------------------------------------------------------------------
 
@@ -224,13 +224,18 @@ async function showSelected() {
   const id = state.selected;
   if (!id) {
     $("verdict").dataset.state = "none";
+    state.shown = {};
     fill($("verdict"), empty("Choose a task to see how it stands, who won, and every part of every score."));
     return;
   }
+  if (state.shown.id === id && state.shown.settled) return;
   const prd = await call(`prds/${id}`);
-  if (id !== state.selected) return;
+  const told = JSON.stringify(prd);
+  if (id !== state.selected || told === state.shown.told) return;
+  // What a reader has opened stays open: the box is made anew only when something changed.
   const box = $("verdict");
   const opened = new Set([...box.querySelectorAll("details[open]")].map((node) => node.dataset.key));
+  state.shown = { id, told, settled: Boolean(prd.verdict) };
   box.dataset.state = prd.state;
   box.dataset.prd = prd.id;
   const parts = [

@@ -49,14 +49,6 @@ impl House {
         self.send("GET", path, &[], b"").await
     }
 
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_text(path, &body.to_string()).await
-    }
-
-    pub(crate) async fn post_text(&self, path: &str, body: &str) -> Answer {
-        self.send("POST", path, &[("Content-Type", "application/json")], body.as_bytes()).await
-    }
-
     /// One request on a connection of its own. `Host` and `Content-Length` are added unless given.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
@@ -95,26 +87,6 @@ impl House {
         tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
         sending.abort();
         Answer::read(&answer)
-    }
-
-    /// Asks again until `done` says so.
-    pub(crate) async fn until(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
-        let asking = async {
-            // Every step of a job's life writes an entry: wait for the next one rather than for a time.
-            let mut seen = AuditSeq(0);
-            loop {
-                let value = self.get(path).await.json();
-                if done(&value) {
-                    return value;
-                }
-                self.orchestra.changed(seen, Duration::from_millis(200)).await;
-                seen = self.orchestra.audit_range().await.expect("range").map_or(seen, |(_, newest)| newest);
-            }
-        };
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(value) => value,
-            Err(_) => panic!("{path} did not get there: {:?}", self.get(path).await.json()),
-        }
     }
 }
 
