@@ -394,6 +394,15 @@ async fn a_body_that_is_no_json_too_large_or_of_another_type_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_stalls_is_cut_off() {
+    let options = HttpOptions { body_timeout: Duration::from_millis(20), ..HttpOptions::default() };
+    let house = House::open(aura_orchestra::builder().store(MemoryStore::new()).workers(0), options).await;
+    let announced = [("Content-Type", "application/json"), ("Content-Length", "100")];
+    house.send("POST", "/prds", &announced, b"{\"prompt\":").await.refused(408);
+    house.close().await;
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_as_a_problem() {
     let house = manager().await;
     let id = uuid::Uuid::new_v4();

@@ -214,6 +214,17 @@ async fn many_readers_each_see_every_entry_while_it_is_written() {
 }
 
 #[tokio::test]
+async fn a_reader_that_sleeps_for_long_misses_nothing() {
+    let house = house().await;
+    let start = newest(&house).await;
+    let mut listener = Listener::open(&house, &format!("/events?after={start}"), None).await;
+    // More than fits into the buffers of a connection: the server waits for the reader, and holds nothing for it.
+    alerts(&house, 0..20_000).await;
+    assert_eq!(ids(&listener.entries(20_000).await), (start + 1..=start + 20_000).collect::<Vec<_>>());
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_place_that_is_no_place_of_this_log_is_refused() {
     let house = house().await;
     let beyond = (newest(&house).await + 1).to_string();

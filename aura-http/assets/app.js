@@ -203,9 +203,9 @@ function showPrds(prds) {
         data: { test: "prd", id: prd.id, state: prd.state },
         "aria-current": prd.id === state.selected ? "true" : null,
       },
-      el("td", {}, open, el("small", { text: `${plan} · ${clock(prd.created_at)}` })),
+      el("td", { class: "title" }, open, el("small", { text: `${plan} · ${clock(prd.created_at)}` })),
       el("td", {}, badge(OUTCOMES[prd.state], prd.state)),
-      cell(prd.winner || "", { class: "break" }),
+      cell(prd.winner || "", { class: "name" }),
       cell(prd.score === null ? "" : number(prd.score, 3), { class: "num" }),
     );
   });
@@ -265,7 +265,7 @@ function progress(prd) {
     el(
       "tr",
       { data: { test: "job", id: job.id, status: job.status } },
-      cell(job.assigned_model || "not assigned yet", { class: "break" }),
+      cell(job.assigned_model || "not assigned yet", { class: "name" }),
       el("td", {}, badge(job.status.toLowerCase().replace("_", " "), job.status)),
       cell(`${job.attempt} of ${job.max_attempts}`, { class: "num" }),
       cell(job.waiting || job.last_error || "", { class: "break" }),
@@ -454,6 +454,8 @@ async function refresh(models = true) {
     call("overview"), call("prds?limit=50"), models ? call("models") : null,
   ]);
   showOverview(overview);
+  // A page that is opened later begins with the newest task.
+  if (!state.source) state.selected ??= prds[0]?.id ?? null;
   showPrds(prds);
   if (found) showModels(found);
   await showSelected();

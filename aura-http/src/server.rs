@@ -161,4 +161,26 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
         server.await.unwrap().unwrap();
     }
+    #[tokio::test(start_paused = true)]
+    async fn headers_that_never_end_are_cut_off_and_others_are_served_meanwhile() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(|| async { "served" }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, router, async { drop(stopped.await) }));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHost: local").await.unwrap();
+
+        let mut quick = TcpStream::connect(address).await.unwrap();
+        quick.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        quick.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("served"), "{answer}");
+
+        let mut rest = String::new();
+        slow.read_to_string(&mut rest).await.unwrap();
+        assert!(!rest.contains("served"), "{rest}");
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+    }
 }
