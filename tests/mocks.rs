@@ -1,7 +1,5 @@
 //! What a host application does with the mocks: its own code, tested without a store or a model.
 
-#![expect(clippy::expect_used, reason = "a test ends by panicking")]
-
 use aura_orchestra::{
     core::contract::{MockModelAdapter, MockRunStore, MockScorer, RunStore},
     prelude::*,

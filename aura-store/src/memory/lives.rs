@@ -24,6 +24,9 @@ impl State {
         }
         let model = self.model(*model_id)?;
         let refuse = |reason: String| Err(StoreError::conflict("model", &model.profile.name, reason));
+        if job.pinned.is_some_and(|pinned| pinned != *model_id) {
+            return refuse("is not the model that the job asks for".to_owned());
+        }
         if let Some(hold) = &model.hold {
             return refuse(format!("is on hold: {hold}"));
         }

@@ -63,6 +63,9 @@ impl State {
             let reason = format!("is at attempt {}, the run is of attempt {}", job.attempt, run.attempt);
             return Err(StoreError::conflict("job", run.job_id, reason));
         }
+        if job.state.model() != Some(run.model_id) {
+            return Err(StoreError::conflict("job", run.job_id, "is of another model than the run"));
+        }
         let attempts_left = job.has_attempts_left();
         self.model(run.model_id)?;
         let id = RunId(i64::try_from(self.runs.len()).unwrap_or(i64::MAX - 1) + 1);

@@ -1,0 +1,181 @@
+//! Promises about artifacts, runs and the statistics that they add up to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::join_all;
+use serde_json::json;
+
+use super::scene::{LEASE, Scene, assert_conflict, only, proof, report, run_of};
+use crate::{
+    ArtifactKind, Confidence, EvidenceStrength, JobState, JobStatus, ModelId, ModelStats, NewArtifact,
+    conformance::StoreHarness,
+    contract::store::{ArtifactBatch, Judgement, Next, RunFilter},
+    generation::Usage,
+    run::NewRun,
+};
+
+/// A piece in another model's name is refused by naming the owner; a good one is kept whole and is a sign of life.
+pub async fn artifacts_belong_to_the_jobs_model_and_extend_the_lease(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (model, other) = (scene.model("owner").await, scene.model("other").await);
+    let job = scene.claimed(&model).await;
+    assert_conflict(scene.upload(&job, &other, "w", None).await, "owner");
+    scene.advance(LEASE - Duration::from_secs(1)).await;
+    let items = vec![
+        NewArtifact { kind: ArtifactKind::Result, body: json!("a bare string") },
+        NewArtifact { kind: ArtifactKind::Diff, body: json!({ "patch": "--- a\n+++ b\n", "n": [1, 2.5, null] }) },
+    ];
+    let batch = ArtifactBatch { job: job.id, model: model.id, worker: None, token: None, items: items.clone() };
+    let stored = only(scene.store.add_artifacts(&[batch], LEASE).await.expect("a batch")).expect("stored");
+    assert_eq!(stored.iter().map(|piece| piece.content.clone()).collect::<Vec<_>>(), items);
+    assert!(stored.iter().all(|piece| piece.attempt == 1 && piece.model_id == model.id));
+    assert_eq!(scene.store.artifacts(job.id).await.expect("readable"), stored);
+    scene.advance(LEASE - Duration::from_secs(1)).await;
+    scene.report(&report(proof(&job, "w"), json!({}))).await.expect("the lease was extended");
+}
+
+/// No attempt is scored twice.
+pub async fn an_attempt_is_judged_once_by_twenty_at_a_time(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let job = scene.submitted(&scene.model("m").await).await;
+    let judges = join_all((0..20).map(|_| scene.judge(&job, 0.9, Next::Validate))).await;
+    assert_eq!(judges.iter().filter(|answer| answer.is_ok()).count(), 1);
+    let filter = RunFilter { job: Some(job.id), ..RunFilter::default() };
+    assert_eq!(scene.store.runs(&filter).await.expect("readable").len(), 1);
+    let ended = scene.job(job.id).await;
+    assert!(matches!(ended.state, JobState::Validated { score, .. } if score == 0.9), "{ended:?}");
+}
+
+/// A judgement of an attempt that is over changes nothing.
+pub async fn only_submitted_work_of_this_attempt_is_judged(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let job = scene.submitted(&model).await;
+    let mut late = job.clone();
+    late.attempt = 2;
+    let before = scene.trace(job.id).await;
+    assert_conflict(scene.judge(&late, 0.9, Next::Validate).await, "attempt");
+    assert_eq!(scene.trace(job.id).await, before);
+    scene.judge(&job, 0.2, Next::Retry { reason: "1 of 5 tests passed".to_owned() }).await.expect("judged");
+    assert_eq!(scene.status(job.id).await, JobStatus::Queued);
+    assert_eq!(scene.job(job.id).await.last_error.as_deref(), Some("1 of 5 tests passed"));
+    assert_conflict(scene.judge(&job, 0.9, Next::Validate).await, "QUEUED");
+}
+
+/// The number of attempts holds for rejected work too.
+pub async fn a_retry_without_attempts_left_is_a_failure(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let id = scene.assigned(&model).await;
+    for attempt in 1..=3 {
+        let claimed = scene.claim(id, "w").await.expect("claimed");
+        scene.report(&report(proof(&claimed, "w"), json!({}))).await.expect("reported");
+        let job = scene.job(id).await;
+        scene.judge(&job, 0.1, Next::Retry { reason: "tests".to_owned() }).await.expect("judged");
+        if attempt < 3 {
+            scene.assign(id, &model).await.expect("assigned");
+        }
+    }
+    assert_eq!(scene.status(id).await, JobStatus::Failed);
+    let filter = RunFilter { job: Some(id), ..RunFilter::default() };
+    assert_eq!(scene.store.runs(&filter).await.expect("readable").len(), 3, "one run for each attempt");
+}
+
+/// Whatever a run's details hold comes back to the last digit.
+pub async fn a_run_comes_back_as_it_was_written(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let job = scene.submitted(&scene.model("m").await).await;
+    let run = NewRun {
+        confidence: Some(Confidence::new(0.1 + 0.2).expect("in range")),
+        strength: Some(EvidenceStrength::SameProcess),
+        usage: Usage { input_tokens: Some(12), output_tokens: None },
+        details: json!({ "x": 0.1 + 0.2, "text": "\u{1f980} 'quoted' \"twice\" \\ \n", "deep": [{ "a": null }] }),
+        ..run_of(&job, 1.0 / 3.0)
+    };
+    let judgement = Judgement { run: run.clone(), next: Next::Validate, tests_failed: false };
+    let id = only(scene.store.judge(&[judgement]).await.expect("a batch")).expect("judged");
+    let filter = RunFilter { job: Some(job.id), ..RunFilter::default() };
+    let stored = scene.store.runs(&filter).await.expect("readable");
+    assert_eq!((stored.len(), stored[0].id, &stored[0].run), (1, id, &run));
+}
+
+/// The statistics that are kept as runs land are those of the runs themselves, without the ones that do not count or are
+/// too old.
+pub async fn statistics_are_what_the_runs_add_up_to(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let models = [scene.model("a").await, scene.model("b").await, scene.model("idle").await];
+    let judged = async |model, score, counts| {
+        let job = scene.submitted(model).await;
+        let run = NewRun { counts, ..run_of(&job, score) };
+        let judgement = Judgement { run, next: Next::Validate, tests_failed: false };
+        only(scene.store.judge(&[judgement]).await.expect("a batch")).expect("judged");
+    };
+    judged(&models[0], 0.7, true).await;
+    scene.advance(Duration::from_secs(40 * 86_400)).await;
+    let since = scene.job(scene.prd(1).await.jobs[0]).await.created_at - Duration::from_secs(30 * 86_400);
+    for (n, score) in [0.1, 0.25, 0.9, 0.33, 0.5].into_iter().enumerate() {
+        judged(&models[n % 2], score, true).await;
+        scene.advance(Duration::from_secs(86_400)).await;
+    }
+    judged(&models[1], 0.9, false).await;
+    let mut expected: BTreeMap<ModelId, ModelStats> = BTreeMap::new();
+    for run in scene.store.runs(&RunFilter::default()).await.expect("readable") {
+        if run.run.counts && run.created_at >= since {
+            expected.entry(run.run.model_id).or_insert(ModelStats::none(run.run.model_id)).add(&run.run);
+        }
+    }
+    let kept = scene.store.stats(since).await.expect("readable");
+    assert_eq!(kept.len(), 2, "a model without runs is left out: {kept:?}");
+    for stats in kept {
+        let sum = expected[&stats.model_id];
+        assert_eq!((stats.runs, stats.successes), (sum.runs, sum.successes));
+        for (kept, added) in [
+            (stats.sum_score, sum.sum_score),
+            (stats.sum_share, sum.sum_share),
+            (stats.sum_share_squared, sum.sum_share_squared),
+        ] {
+            assert!((kept - added).abs() < 1e-9, "{kept} is not {added}");
+        }
+    }
+}
+
+/// Pages put together are all runs, once.
+pub async fn runs_are_paged_newest_first(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    for model in [&a, &b, &a, &b, &a] {
+        let job = scene.submitted(model).await;
+        scene.judge(&job, 0.6, Next::Validate).await.expect("judged");
+    }
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let filter = RunFilter { before, limit: 2, ..RunFilter::default() };
+        let page = scene.store.runs(&filter).await.expect("readable");
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen.extend(page.iter().map(|run| run.id));
+    }
+    assert!(seen.len() == 5 && seen.is_sorted_by(|a, b| a > b), "{seen:?}");
+    let of_a = RunFilter { model: Some(a.id), ..RunFilter::default() };
+    assert_eq!(scene.store.runs(&of_a).await.expect("readable").len(), 3);
+}
+
+/// Neither too early, while a sibling may still hand in, nor after the verdict.
+pub async fn prds_wait_for_the_accountant_when_no_job_is_under_way(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    let prd = scene.prd(2).await;
+    let waiting = async || scene.store.assessable(10).await.expect("readable");
+    for (job, model) in prd.jobs.iter().zip([&a, &b]) {
+        assert_eq!(waiting().await, [], "a sibling is under way");
+        scene.assign(*job, model).await.expect("assigned");
+        let claimed = scene.claim(*job, "w").await.expect("claimed");
+        scene.report(&report(proof(&claimed, "w"), json!({}))).await.expect("reported");
+    }
+    assert_eq!(waiting().await, [prd.id]);
+    for job in &prd.jobs {
+        let job = scene.job(*job).await;
+        scene.judge(&job, 0.6, Next::Validate).await.expect("judged");
+    }
+    assert_eq!(waiting().await, [prd.id], "it waits for its verdict");
+}

@@ -1,0 +1,110 @@
+//! Promises about giving jobs to models.
+
+use serde_json::json;
+
+use super::scene::{Scene, assert_conflict, only};
+use crate::{
+    Actor, HrAction, JobId, JobStatus, Model, ModelId, Standing, StoreError,
+    conformance::StoreHarness,
+    contract::store::{Assignment, ModelLoad, StandingChange},
+};
+
+/// Twice is once too often; unknown jobs and models are not found.
+pub async fn only_a_queued_job_is_assigned(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let job = scene.assigned(&model).await;
+    assert_eq!(scene.job(job).await.state.model(), Some(model.id));
+    assert_conflict(scene.assign(job, &model).await, "ASSIGNED");
+    assert!(matches!(scene.assign(JobId::new(), &model).await, Err(StoreError::NotFound { .. })));
+    let nobody = Model { id: ModelId(99), ..model };
+    let queued = scene.prd(1).await.jobs[0];
+    assert!(matches!(scene.assign(queued, &nobody).await, Err(StoreError::NotFound { .. })));
+}
+
+/// A hold works at once, on what is assigned already too.
+pub async fn a_held_model_is_assigned_nothing_and_its_jobs_are_not_claimed(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (held, free) = (scene.model("held").await, scene.model("free").await);
+    let (waits, goes_on) = (scene.assigned(&held).await, scene.assigned(&free).await);
+    let hold = Some("maintenance".to_owned());
+    scene.store.set_hold(held.id, hold, &Actor::operator()).await.expect("held");
+    assert_conflict(scene.assign(scene.prd(1).await.jobs[0], &held).await, "");
+    assert_conflict(scene.claim(waits, "w").await, "");
+    let claimed = scene.claim_any(&[&held, &free], "w", 10).await;
+    assert_eq!(claimed.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), [goes_on]);
+    scene.store.set_hold(held.id, None, &Actor::operator()).await.expect("released");
+    assert_eq!(scene.claim(waits, "w").await.expect("claimed").id, waits);
+}
+
+/// A suspended model gets its probe share and nothing else.
+pub async fn a_suspended_model_is_assigned_only_as_a_probe(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let change = StandingChange {
+        model: model.id,
+        from: Standing::Trial,
+        action: HrAction::Demote,
+        reason: "0.2 over 5 runs".to_owned(),
+    };
+    only(scene.store.change_standings(&[change]).await.expect("a batch")).expect("demoted");
+    let job = scene.prd(1).await.jobs[0];
+    assert_conflict(scene.assign(job, &model).await, "suspended");
+    let probe = Assignment { job, model: model.id, probe: true, reason: json!({}) };
+    only(scene.store.assign(&[probe]).await.expect("a batch")).expect("assigned as a probe");
+    assert_eq!(scene.claim_any(&[&model], "w", 1).await.len(), 1, "what it was given it may do");
+}
+
+/// A panel is of different models.
+pub async fn one_model_works_on_one_job_of_a_prd_only(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    let prd = scene.prd(2).await;
+    scene.assign(prd.jobs[0], &a).await.expect("assigned");
+    assert_conflict(scene.assign(prd.jobs[1], &a).await, "");
+    scene.assign(prd.jobs[1], &b).await.expect("assigned");
+    let both = scene.prd(2).await;
+    let assign = |job, model: &Model| Assignment { job, model: model.id, probe: false, reason: json!({}) };
+    let answers = scene.store.assign(&[assign(both.jobs[0], &a), assign(both.jobs[1], &a)]).await.expect("a batch");
+    assert!(answers[0].is_ok() && answers[1].is_err(), "also within one batch: {answers:?}");
+}
+
+/// Taking a job back ends where it began.
+pub async fn only_an_assigned_job_is_unassigned(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let job = scene.assigned(&model).await;
+    let unassign = async |job| only(scene.store.unassign(&[job], "its model is on hold").await.expect("a batch"));
+    unassign(job).await.expect("unassigned");
+    assert_eq!(scene.status(job).await, JobStatus::Queued);
+    assert_conflict(unassign(job).await, "");
+    assert_conflict(unassign(scene.claimed(&model).await.id).await, "");
+}
+
+/// The load follows every step.
+pub async fn load_counts_what_is_assigned_and_what_is_in_progress(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    scene.model("idle").await;
+    assert_eq!(scene.store.load().await.expect("readable"), []);
+    let job = scene.claimed(&model).await;
+    scene.assigned(&model).await;
+    let load = async || scene.store.load().await.expect("readable");
+    assert_eq!(load().await, [ModelLoad { model: model.id, assigned: 1, in_progress: 1 }]);
+    let report = super::scene::report(super::scene::proof(&job, "w"), json!({}));
+    scene.report(&report).await.expect("reported");
+    assert_eq!(load().await, [ModelLoad { model: model.id, assigned: 1, in_progress: 0 }]);
+}
+
+/// An inner error concerns its item only.
+pub async fn a_bad_item_of_a_batch_leaves_the_others(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let (first, last) = (scene.prd(1).await.jobs[0], scene.prd(1).await.jobs[0]);
+    let assign = |job| Assignment { job, model: model.id, probe: false, reason: json!({}) };
+    let answers = scene.store.assign(&[assign(first), assign(JobId::new()), assign(last)]).await.expect("a batch");
+    assert!(answers[0].is_ok() && answers[1].is_err() && answers[2].is_ok(), "{answers:?}");
+    for job in [first, last] {
+        assert_eq!(scene.status(job).await, JobStatus::Assigned);
+    }
+}

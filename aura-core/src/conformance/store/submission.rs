@@ -1,0 +1,141 @@
+//! Promises about submitting, listing, cancelling and settling.
+
+use std::collections::BTreeSet;
+
+use chrono::DateTime;
+
+use super::scene::{Scene, assert_conflict, only};
+use crate::{
+    Actor, JobId, JobState, JobStatus, NewPrd, Outcome, Plan, PrdId, Verdict,
+    conformance::StoreHarness,
+    contract::store::{JobFilter, NewPrdRecord},
+};
+
+/// A PRD is there with all its jobs, queued, as soon as submitting has returned.
+pub async fn a_prd_is_stored_with_its_jobs_queued(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let request = NewPrd::new("prompt \u{1f980} with 'quotes'").plan(Plan::Panel(3)).title("a title");
+    let jobs: Vec<_> = (0..3).map(|_| JobId::new()).collect();
+    let record = NewPrdRecord { id: PrdId::new(), request: request.clone(), pinned: None, jobs: jobs.clone() };
+    let submitted = only(scene.store.submit(std::slice::from_ref(&record)).await.expect("a batch")).expect("submitted");
+    assert!(submitted.created);
+    let stored = scene.store.prds(&[record.id]).await.expect("readable");
+    assert_eq!(stored, [submitted.prd]);
+    assert_eq!((&stored[0].request, &stored[0].jobs, &stored[0].verdict), (&request, &jobs, &None));
+    for id in jobs {
+        let job = scene.job(id).await;
+        assert_eq!((job.state, job.attempt, job.max_attempts, job.prd_id), (JobState::Queued, 0, 3, record.id));
+    }
+    let counts = scene.store.job_counts().await.expect("readable");
+    assert_eq!(counts.iter().map(|count| (count.status, count.jobs)).collect::<Vec<_>>(), [(JobStatus::Queued, 3)]);
+    assert_conflict(only(scene.store.submit(&[record]).await.expect("a batch")), "");
+}
+
+/// The same key gives the PRD there is to the same request, and a conflict to another one; also within one batch.
+pub async fn the_same_idempotency_key_gives_the_prd_there_is(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let record = |prompt: &str| NewPrdRecord {
+        id: PrdId::new(),
+        request: NewPrd::new(prompt).idempotency_key("key"),
+        pinned: None,
+        jobs: vec![JobId::new()],
+    };
+    let answers = scene.store.submit(&[record("one"), record("one"), record("two")]).await.expect("a batch");
+    let [Ok(first), Ok(again), other] = answers.as_slice() else { panic!("{answers:?}") };
+    assert!(first.created && !again.created);
+    assert_eq!(first.prd, again.prd);
+    assert!(other.is_err());
+    let later = only(scene.store.submit(&[record("one")]).await.expect("a batch")).expect("known");
+    assert_eq!((later.prd.id, later.created), (first.prd.id, false));
+    assert_eq!(scene.store.jobs(&JobFilter::default()).await.expect("readable").len(), 1);
+}
+
+/// Reading by ids keeps their order.
+pub async fn prds_come_in_the_order_asked_for_and_unknown_ones_are_left_out(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.prd(1).await.id, scene.prd(1).await.id);
+    let read = scene.store.prds(&[b, PrdId::new(), a]).await.expect("readable");
+    assert_eq!(read.iter().map(|prd| prd.id).collect::<Vec<_>>(), [b, a]);
+    assert_eq!(scene.store.job(JobId::new()).await.expect("readable"), None);
+}
+
+/// Pages of any size put together are everything, once.
+pub async fn paging_sees_every_prd_and_job_once(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let mut prds = BTreeSet::new();
+    for _ in 0..7 {
+        prds.insert(scene.prd(1).await.id);
+    }
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = scene.store.recent_prds(before, 3).await.expect("readable");
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen.extend(page.iter().map(|prd| prd.id));
+    }
+    assert!(seen.is_sorted_by(|a, b| a > b), "newest first: {seen:?}");
+    assert_eq!(seen.iter().copied().collect::<BTreeSet<_>>(), prds);
+    let (mut jobs, mut after) = (Vec::new(), None);
+    loop {
+        let filter = JobFilter { after, limit: 3, ..JobFilter::default() };
+        let page = scene.store.jobs(&filter).await.expect("readable");
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        jobs.extend(page.iter().map(|job| job.id));
+    }
+    assert!(jobs.is_sorted() && jobs.len() == 7, "oldest first: {jobs:?}");
+}
+
+/// Each filter alone and together.
+pub async fn jobs_are_listed_by_state_model_and_prd(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    let (of_a, of_b, queued) = (scene.assigned(&a).await, scene.assigned(&b).await, scene.prd(1).await);
+    let list = async |filter: JobFilter| -> Vec<JobId> {
+        scene.store.jobs(&filter).await.expect("readable").iter().map(|job| job.id).collect()
+    };
+    let none = JobFilter::default;
+    assert_eq!(list(JobFilter { model: Some(a.id), ..none() }).await, [of_a]);
+    assert_eq!(list(JobFilter { status: Some(JobStatus::Assigned), ..none() }).await, [of_a, of_b]);
+    assert_eq!(list(JobFilter { status: Some(JobStatus::Assigned), model: Some(b.id), ..none() }).await, [of_b]);
+    assert_eq!(list(JobFilter { prd: Some(queued.id), ..none() }).await, queued.jobs);
+    assert_eq!(list(JobFilter { status: Some(JobStatus::Failed), ..none() }).await, []);
+}
+
+/// Calling off ends what has not ended, leaves what has, and cannot be done twice.
+pub async fn a_cancelled_prd_ends_all_its_jobs_and_keeps_its_verdict(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let prd = scene.prd(2).await;
+    scene.assign(prd.jobs[0], &model).await.expect("assigned");
+    let job = scene.claim(prd.jobs[0], "w").await.expect("claimed");
+    let cancelled = scene.store.cancel(prd.id, &Actor::operator(), "no longer needed").await.expect("cancelled");
+    assert_eq!(cancelled.verdict.as_ref().map(|verdict| &verdict.outcome), Some(&Outcome::Cancelled));
+    for job in &prd.jobs {
+        assert_eq!(scene.status(*job).await, JobStatus::Cancelled);
+    }
+    super::scene::assert_lost(scene.upload(&job, &model, "w", None).await);
+    assert_conflict(scene.store.cancel(prd.id, &Actor::operator(), "again").await, "");
+    assert!(scene.store.cancel(PrdId::new(), &Actor::operator(), "unknown").await.is_err());
+    assert_eq!(scene.store.assessable(10).await.expect("readable"), []);
+}
+
+/// The first verdict stands.
+pub async fn a_verdict_is_stored_once(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let prd = scene.prd(1).await.id;
+    let verdict = |why: &str| Verdict {
+        prd,
+        outcome: Outcome::NobodyWon,
+        entries: Vec::new(),
+        why: why.to_owned(),
+        settled_at: DateTime::UNIX_EPOCH,
+    };
+    let settle = async |why| only(scene.store.settle(&[verdict(why)]).await.expect("a batch")).expect("settled");
+    assert!(settle("first").await);
+    assert!(!settle("second").await);
+    let stored = scene.store.prds(&[prd]).await.expect("readable").pop().expect("known");
+    assert_eq!(stored.verdict, Some(verdict("first")));
+    let settled = scene.audit().await.iter().filter(|entry| entry.action == "prd.settled").count();
+    assert_eq!(settled, 1);
+}
