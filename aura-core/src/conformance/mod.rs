@@ -6,6 +6,9 @@
 //! aura_core::store_conformance!(memory, MemoryHarness::default());
 //! ```
 
+pub mod adapter;
+pub mod alerter;
+pub mod sandbox;
 pub mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -108,5 +111,20 @@ macro_rules! store_promises {
                 $crate::conformance::store::$area::$promise(&$harness).await;
             }
         )*)*
+    };
+}
+
+/// One test for each promise of a plug-in.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! promises {
+    ($suite:ident, $plugin:expr; $($promise:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let plugin = $plugin;
+                $crate::conformance::$suite::$promise(&plugin).await;
+            }
+        )*
     };
 }

@@ -49,6 +49,8 @@ impl Waiting {
 
 /// Queued jobs looked at in one pass.
 const PASS: u32 = 256;
+/// Queued jobs looked at when none of the oldest can be assigned.
+const FARTHEST: u32 = 256 * 8 * 8;
 
 impl Scheduler {
     /// Runs until the orchestra stops.
@@ -81,12 +83,7 @@ impl Scheduler {
         }
         let models = manager.roster.refresh().await?;
         self.take_back_from_held(&models).await?;
-        let queued = manager.store.schedulable(PASS).await?;
-        if queued.is_empty() {
-            self.waiting.replace(HashMap::new());
-            return Ok(0);
-        }
-        let (assignments, waiting) = self.plan(&models, &queued, rng).await?;
+        let (assignments, waiting) = self.look_far_enough(&models, rng).await?;
         self.waiting.replace(waiting);
         if assignments.is_empty() {
             return Ok(0);
@@ -101,6 +98,28 @@ impl Scheduler {
             }
         }
         Ok(assigned)
+    }
+
+    /// Plans for the oldest queued jobs; when none of them can be assigned, for more of them, so that a long row of jobs
+    /// that wait for one busy model does not hold up those behind it.
+    async fn look_far_enough(
+        &self,
+        models: &[Model],
+        rng: &mut StdRng,
+    ) -> Result<(Vec<Assignment>, HashMap<JobId, String>)> {
+        let mut limit = PASS;
+        loop {
+            let queued = self.manager.store.schedulable(limit).await?;
+            if queued.is_empty() {
+                return Ok((Vec::new(), HashMap::new()));
+            }
+            let (assignments, waiting) = self.plan(models, &queued, rng).await?;
+            let all_seen = queued.len() < limit as usize;
+            if !assignments.is_empty() || all_seen || limit >= FARTHEST {
+                return Ok((assignments, waiting));
+            }
+            limit *= 8;
+        }
     }
 
     async fn take_back_from_held(&self, models: &[Model]) -> Result<()> {
