@@ -157,7 +157,7 @@ function showModels(models) {
       cell(model.kind),
       el("td", {}, badge(model.standing), held ? badge("on hold", "held") : null),
       score,
-      cell(String(model.runs) + (model.runs >= 100 ? "+" : ""), { class: "num" }),
+      cell(String(model.runs), { class: "num" }),
       cell(model.hr ? number(model.hr.avg_score, 3) : "–", { class: "num" }),
       el("td", { class: "num" }, button),
     );

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Artifact, ArtifactKind, FencingToken, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelRun,
-    NewArtifact, Orchestra, Role, Standing, WorkerId,
-    contract::{ArtifactUpload, store::RunFilter},
+    Artifact, ArtifactKind, FencingToken, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelStats,
+    NewArtifact, Orchestra, Role, Standing, WorkerId, contract::ArtifactUpload,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -19,9 +18,6 @@ use crate::{
     params::{self, Name},
     router::App,
 };
-
-/// Runs that the mean score is taken over.
-const RECENT: u32 = 100;
 
 /// An employed model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,9 +49,9 @@ pub(crate) struct ModelView {
     stub: Option<String>,
     /// Whether it has an adapter in this process; otherwise its jobs wait for a remote worker.
     has_adapter: bool,
-    /// Mean score of its newest 100 runs that count; null without any.
+    /// Mean score of its runs in HR's window that count; null without any.
     avg_score: Option<f64>,
-    /// How many runs that mean is over, at most 100.
+    /// How many runs that mean is over.
     runs: u64,
     /// What HR saw of it at its last look; null before the first one.
     hr: Option<HrView>,
@@ -137,10 +133,12 @@ pub(crate) struct HoldBody {
 #[utoipa::path(get, path = "/models", tag = "models", responses((status = 200, body = Vec<ModelView>)))]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<ModelView>>, Problem> {
     let hr = hr_figures(&app.orchestra).await?;
+    let stats = app.orchestra.stats().await?;
     let mut views = Vec::new();
     for model in app.orchestra.models().await? {
         let figures = hr.get(&model.id).cloned();
-        views.push(view(&app.orchestra, model, figures).await?);
+        let stats = stats.iter().find(|stats| stats.model_id == model.id);
+        views.push(view(&app.orchestra, model, stats, figures));
     }
     Ok(Json(views))
 }
@@ -175,7 +173,7 @@ pub(crate) async fn register(
     profile = profile.endpoint(body.endpoint).concurrency(body.concurrency);
     profile.roles = body.roles;
     let model = app.orchestra.register(&profile).await?;
-    Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None).await?)))
+    Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None, None))))
 }
 
 /// Stores a piece of a model's work under the job's lease. It is a sign of life too.
@@ -235,7 +233,9 @@ pub(crate) async fn release(State(app): State<App>, Name(name): Name) -> Result<
 
 async fn with_figures(orchestra: &Orchestra, model: Model) -> Result<Json<ModelView>, Problem> {
     let figures = hr_figures(orchestra).await?.remove(&model.id);
-    Ok(Json(view(orchestra, model, figures).await?))
+    let stats = orchestra.stats().await?;
+    let stats = stats.iter().find(|stats| stats.model_id == model.id);
+    Ok(Json(view(orchestra, model, stats, figures)))
 }
 
 async fn hr_figures(orchestra: &Orchestra) -> Result<HashMap<aura_core::ModelId, HrView>, Problem> {
@@ -255,11 +255,9 @@ async fn hr_figures(orchestra: &Orchestra) -> Result<HashMap<aura_core::ModelId,
         .collect())
 }
 
-async fn view(orchestra: &Orchestra, model: Model, hr: Option<HrView>) -> Result<ModelView, Problem> {
-    let filter = RunFilter { job: None, model: Some(model.id), before: None, limit: RECENT };
-    let (runs, avg_score) = mean(&orchestra.runs(&filter).await?);
+fn view(orchestra: &Orchestra, model: Model, stats: Option<&ModelStats>, hr: Option<HrView>) -> ModelView {
     let profile = model.profile;
-    Ok(ModelView {
+    ModelView {
         has_adapter: orchestra.facts().employed.contains(&profile.name),
         name: profile.name,
         kind: profile.kind,
@@ -272,18 +270,11 @@ async fn view(orchestra: &Orchestra, model: Model, hr: Option<HrView>) -> Result
         hold: model.hold,
         standing: model.standing,
         stub: profile.stub,
-        avg_score,
-        runs,
+        avg_score: stats.and_then(ModelStats::mean_score),
+        runs: stats.map_or(0, |stats| stats.runs),
         hr,
         created_at: model.created_at,
-    })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "at most a hundred runs")]
-fn mean(runs: &[ModelRun]) -> (u64, Option<f64>) {
-    let scores: Vec<f64> = runs.iter().filter(|run| run.run.counts).map(|run| run.run.score.get()).collect();
-    let average = (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64);
-    (scores.len() as u64, average)
+    }
 }
 
 fn line(field: &'static str, text: &str) -> Result<(), Problem> {

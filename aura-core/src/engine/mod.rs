@@ -45,7 +45,7 @@ use crate::{
     job::{Job, JobEvent, LeaseProof},
     model::{Model, ModelProfile, Origin},
     prd::{NewPrd, Prd},
-    run::{ModelRun, ModelScore, Promotion},
+    run::{ModelRun, ModelScore, ModelStats, Promotion},
     units::Confidence,
     verdict::Verdict,
 };
@@ -334,6 +334,14 @@ impl Orchestra {
         let model = self.inner.store.set_hold(model.id, hold, &Actor::operator()).await?;
         self.inner.bells.schedule.ring();
         Ok(model)
+    }
+
+    /// What the counting runs of each model in HR's window add up to, as of now. Models without runs are left out.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn stats(&self) -> Result<Vec<ModelStats>> {
+        Ok(self.inner.store.stats(self.inner.clock.now() - self.inner.settings.hr.window()).await?)
     }
 
     /// What HR saw of each model at its last look.
