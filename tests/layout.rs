@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("aura-orchestra-store", &["aura-orchestra-core"]),
     ("aura-orchestra-sandbox", &["aura-orchestra-core"]),
     ("aura-orchestra-http", &["aura-orchestra-core"]),
+    ("aura-orchestra-testbed", &[]),
     (
         "aura-orchestra",
         &[
@@ -138,6 +139,7 @@ const FOLDERS: &[&str] = &[
     "aura-store",
     "aura-sandbox",
     "aura-http",
+    "aura-testbed",
 ];
 
 fn rust_files(folder: &str) -> Vec<PathBuf> {

@@ -1,0 +1,67 @@
+//! Choices to make before a private PostgreSQL starts.
+
+use std::io;
+
+use super::PrivatePostgres;
+
+/// What a [`PrivatePostgres`] is started with; made by [`PrivatePostgres::builder`].
+#[derive(Clone, Debug)]
+pub struct PrivatePostgresBuilder {
+    durability: Durability,
+    settings: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Durability {
+    /// What was committed is on the disk.
+    Full,
+    /// A crash of the server may lose or break everything: the tests are over then.
+    None,
+}
+
+impl PrivatePostgresBuilder {
+    pub(super) fn new() -> Self {
+        let settings = [("max_connections", "300"), ("shared_buffers", "128MB")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { durability: Durability::None, settings }
+    }
+
+    /// Keeps every committed row through a crash, as PostgreSQL does when nobody tells it otherwise.
+    ///
+    /// Default: `fsync`, `synchronous_commit` and `full_page_writes` are off, which makes tests quick.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durability = Durability::Full;
+        self
+    }
+
+    /// One setting of `postgresql.conf`; the last one of a name holds.
+    ///
+    /// Default: `max_connections` 300, `shared_buffers` 128MB, the rest as PostgreSQL has it.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Makes the server's folder, starts the server and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// When the machine has no PostgreSQL (the message says what to do), or when the server does not come up
+    /// within a minute (the message has its log).
+    pub fn start(self) -> io::Result<PrivatePostgres> {
+        PrivatePostgres::start(&self.options())
+    }
+
+    /// As options on the command line of `postgres`.
+    fn options(&self) -> Vec<String> {
+        let switch = match self.durability {
+            Durability::Full => "on",
+            Durability::None => "off",
+        };
+        let durability = ["fsync", "synchronous_commit", "full_page_writes"].map(|name| (name, switch));
+        let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        durability.into_iter().chain(settings).map(|(name, value)| format!("--{name}={value}")).collect()
+    }
+}
