@@ -159,7 +159,7 @@ impl AuditEntry {
     }
 
     /// The hash that this entry must have behind `previous`: SHA-256 over the previous hash and this entry's fields, each
-    /// with its length in front, details as JSON with sorted keys.
+    /// with its length in front, details as JSON with sorted keys and equal numbers alike.
     #[must_use]
     pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
         let mut hasher = Sha256::new();
@@ -201,13 +201,46 @@ fn write_canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
+        Value::Number(number) => write_number(number, out),
         other => out.push_str(&other.to_string()),
     }
+}
+
+/// A whole number is written digit by digit, whatever spelling a store gave it: `1e16` and `10000000000000000` are one number,
+/// and so are `-0.0` and `0`.
+fn write_number(number: &serde_json::Number, out: &mut String) {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 => out.push_str(&digits(float)),
+        _ => out.push_str(&number.to_string()),
+    }
+}
+
+/// The digits of a whole float: the fewest that tell it from others, then zeros.
+fn digits(float: f64) -> String {
+    if float == 0.0 {
+        return "0".to_owned();
+    }
+    let scientific = format!("{float:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let zeros = exponent.parse::<usize>().unwrap_or(0).saturating_sub(fraction.len());
+    format!("{whole}{fraction}{}", "0".repeat(zeros))
+}
+
+/// The last entry that was dropped because it was too old: the chain that is kept begins behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Its place.
+    pub seq: AuditSeq,
+    /// Its hash.
+    pub hash: EntryHash,
 }
 
 /// What checking the chain showed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainReport {
+    /// Behind which entry the check began; absent when it began with the first one ever.
+    pub anchor: Option<Anchor>,
     /// How many entries were checked.
     pub checked: u64,
     /// The first entry that is not what was written.
@@ -234,11 +267,21 @@ pub struct ChainCheck {
 
 impl Default for ChainCheck {
     fn default() -> Self {
-        Self { report: ChainReport { checked: 0, first_bad: None, head: EntryHash::genesis() }, last: AuditSeq(0) }
+        Self::behind(None)
     }
 }
 
 impl ChainCheck {
+    /// Checks a chain whose older entries were dropped.
+    #[must_use]
+    pub fn behind(anchor: Option<Anchor>) -> Self {
+        let (last, head) = match &anchor {
+            Some(anchor) => (anchor.seq, anchor.hash.clone()),
+            None => (AuditSeq(0), EntryHash::genesis()),
+        };
+        Self { report: ChainReport { anchor, checked: 0, first_bad: None, head }, last }
+    }
+
     /// Checks the next entries; returns whether to go on.
     pub fn extend(&mut self, entries: &[AuditEntry]) -> bool {
         for entry in entries {
@@ -304,6 +347,39 @@ mod tests {
     #[test]
     fn an_untouched_chain_is_good() {
         assert_eq!(first_bad(&chain(5)), None);
+    }
+
+    #[test]
+    fn a_chain_whose_oldest_entries_were_dropped_is_checked_behind_them() {
+        let entries = chain(5);
+        let anchor = Anchor { seq: entries[1].seq, hash: entries[1].hash.clone().unwrap() };
+        let mut check = ChainCheck::behind(Some(anchor));
+        assert!(check.extend(&entries[2..]));
+        assert_eq!(check.finish().checked, 3);
+    }
+
+    #[test]
+    fn equal_numbers_hash_alike_however_they_are_spelt() {
+        let written = |text: &str| {
+            let mut out = String::new();
+            write_canonical(&serde_json::from_str(text).unwrap(), &mut out);
+            out
+        };
+        for (one, other) in [
+            ("1e16", "10000000000000000"),
+            ("-0.0", "0"),
+            ("1.0", "1"),
+            ("1e20", "100000000000000000000"),
+            ("-1e16", "-10000000000000000"),
+            ("1.2345678901234568e18", "1234567890123456800"),
+            ("1.5e3", "1500"),
+            ("1e300", &format!("1{}", "0".repeat(300))),
+        ] {
+            assert_eq!(written(one), written(other), "{one} and {other}");
+        }
+        assert_ne!(written("9007199254740993"), written("9007199254740992"));
+        assert_ne!(written("0.1"), written("0.2"));
+        assert_eq!(written("0.1"), "0.1");
     }
 
     #[test]

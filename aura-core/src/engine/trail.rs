@@ -32,13 +32,13 @@ impl Orchestra {
         Ok(self.inner.store.audit_range().await?)
     }
 
-    /// Checks the whole chain of the audit log and names the first entry that is not what was written.
+    /// Checks the chain of the audit log, all of it that is kept, and names the first entry that is not what was written.
     ///
     /// # Errors
     /// What the store says.
     pub async fn verify_audit(&self) -> Result<ChainReport> {
-        let mut check = ChainCheck::default();
-        let mut after = AuditSeq(0);
+        let mut check = ChainCheck::behind(self.inner.store.anchor().await?);
+        let mut after = check.last();
         loop {
             let page = self.inner.store.audit(after, PAGE).await?;
             let Some(last) = page.last() else { break };

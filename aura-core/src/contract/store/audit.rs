@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use crate::{
-    audit::{Alert, AuditEntry, NewAlert, NewEntry},
+    audit::{Alert, Anchor, AuditEntry, NewAlert, NewEntry},
     ids::{Actor, AuditSeq},
 };
 
@@ -22,6 +22,11 @@ pub trait AuditStore: fmt::Debug + Send + Sync {
 
     /// The place of the oldest entry kept and of the newest; absent while the log is empty.
     async fn audit_range(&self) -> Result<Option<(AuditSeq, AuditSeq)>, StoreError>;
+
+    /// The last entry that was dropped because it was too old; absent when none was.
+    async fn anchor(&self) -> Result<Option<Anchor>, StoreError> {
+        Ok(None)
+    }
 
     /// Waits until an entry after `after` may be there, or `timeout` has passed. A hint: it may wake for nothing, and a
     /// write of another process may not wake it.
