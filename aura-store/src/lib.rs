@@ -4,10 +4,16 @@
 //! | --- | --- |
 //! | `sqlite` | `SqliteStore`: one file, durable, for one machine |
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod facts;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::PgStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

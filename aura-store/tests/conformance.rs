@@ -1,6 +1,9 @@
 //! Every store keeps every promise of `aura_core::conformance`.
 
-#![cfg_attr(feature = "sqlite", expect(clippy::expect_used, reason = "a harness fails by panicking"))]
+#![cfg_attr(
+    any(feature = "sqlite", feature = "postgres"),
+    expect(clippy::expect_used, reason = "a harness fails by panicking")
+)]
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,4 +56,36 @@ mod on_disk {
     }
 
     aura_core::store_conformance!(sqlite, Sqlite::new());
+}
+
+#[cfg(feature = "postgres")]
+mod in_postgres {
+    use super::{Arc, Duration, Store, StoreHarness, VirtualClock, async_trait};
+
+    /// A database each, on the one server of this test program.
+    struct Postgres {
+        clock: VirtualClock,
+        url: String,
+    }
+
+    impl Postgres {
+        fn new() -> Self {
+            let server = aura_testbed::PrivatePostgres::shared();
+            Self { clock: VirtualClock::default(), url: server.create_database().expect("a database") }
+        }
+    }
+
+    #[async_trait]
+    impl StoreHarness for Postgres {
+        async fn open(&self) -> Arc<dyn Store> {
+            let store = aura_store::PgStore::builder(&self.url).connections(4).clock(Arc::new(self.clock.clone()));
+            Arc::new(store.open().await.expect("it opens"))
+        }
+
+        async fn advance(&self, by: Duration) {
+            self.clock.advance(by);
+        }
+    }
+
+    aura_core::store_conformance!(postgres, Postgres::new());
 }

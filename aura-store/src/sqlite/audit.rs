@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     SqliteStore,
-    jobs::record::facts,
     row::{Named, each},
     write::Write,
 };
+use crate::facts::facts;
 
 /// How often somebody who waits looks whether another process wrote.
 const LOOK: Duration = Duration::from_millis(250);

@@ -59,8 +59,3 @@ pub(super) fn opening(path: &Path) -> impl Fn(Error) -> StoreError {
 pub(super) fn is_busy(error: &Error) -> bool {
     matches!(code(error), Some(BUSY | LOCKED))
 }
-
-/// Whether the error concerns one item of a batch only. Such errors are found before the item writes anything.
-pub(super) fn concerns_one_item(error: &StoreError) -> bool {
-    matches!(error, StoreError::NotFound { .. } | StoreError::Conflict { .. } | StoreError::LeaseLost { .. })
-}

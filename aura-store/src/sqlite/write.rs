@@ -10,12 +10,8 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
-use super::{
-    SqliteStore,
-    error::{concerns_one_item, failed},
-    moment,
-    trail::Trail,
-};
+use super::{SqliteStore, error::failed, moment, trail::Trail};
+use crate::facts::concerns_one_item;
 
 /// A statement with its values.
 pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;

@@ -6,14 +6,12 @@ use aura_core::{
 };
 use serde_json::json;
 
-use super::{
-    super::{
-        SqliteStore,
-        row::Named,
-        write::{Write, answer},
-    },
-    record::facts,
+use super::super::{
+    SqliteStore,
+    row::Named,
+    write::{Write, answer},
 };
+use crate::facts::facts;
 
 pub(super) async fn assign(store: &SqliteStore, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut write = store.write("assign jobs").await?;

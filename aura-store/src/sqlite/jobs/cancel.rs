@@ -6,8 +6,9 @@ use serde_json::json;
 use super::{
     super::{SqliteStore, row::each, write::Write},
     list::{PRDS_BY_ID, id_list},
-    record::{self, facts, job_columns},
+    record::{self, job_columns},
 };
+use crate::facts::facts;
 
 pub(super) async fn cancel(store: &SqliteStore, id: PrdId, actor: &Actor, reason: &str) -> Result<Prd, StoreError> {
     let mut write = store.write("call off a PRD").await?;

@@ -16,8 +16,9 @@ use super::{
         write::{Statement, Write},
     },
     list::{PRDS_BY_ID, id_list},
-    record::{self, facts, job_columns},
+    record::{self, job_columns},
 };
+use crate::facts::facts;
 
 const ACTION: &str = "claim jobs";
 

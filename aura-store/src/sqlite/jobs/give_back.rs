@@ -16,8 +16,9 @@ use super::{
         row::each,
         write::{Write, answer},
     },
-    record::{self, facts, job_columns},
+    record::{self, job_columns},
 };
+use crate::facts::facts;
 
 pub(super) async fn release(store: &SqliteStore, releases: &[Release]) -> Result<Each<JobStatus>, StoreError> {
     let mut write = store.write("take jobs back from workers").await?;

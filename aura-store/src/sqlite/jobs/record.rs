@@ -4,11 +4,11 @@ use aura_core::{
     FencingToken, Job, JobId, JobState, JobStatus, Lease, ModelId, NewPrd, Prd, ProjectId, StoreError,
     job::{Delivery, Door},
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::{row::Named, write::Write};
+use crate::facts::ReportBody;
 
 /// The columns that [`job`] reads.
 macro_rules! job_columns {
@@ -29,22 +29,6 @@ macro_rules! prd_columns {
     };
 }
 pub(crate) use prd_columns;
-
-/// What a worker said, as the column `report` holds it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ReportBody {
-    #[serde(default)]
-    pub(super) success: bool,
-    #[serde(default)]
-    pub(super) details: Value,
-}
-
-impl Default for ReportBody {
-    /// What is known of work that was handed in by hand: nothing.
-    fn default() -> Self {
-        Self { success: false, details: json!({}) }
-    }
-}
 
 /// A row of `jobs`.
 pub(crate) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
@@ -129,20 +113,6 @@ pub(crate) fn prd(row: &SqliteRow) -> Result<Prd, StoreError> {
         created_at: named.time("created_at")?,
         verdict: named.maybe_json("verdict")?,
     })
-}
-
-/// What the trail says of a job: which one, whose, and what `more` adds.
-pub(crate) fn facts(job: &Job, model: Option<&str>, more: Value) -> Value {
-    let mut facts = json!({ "job_id": job.id, "prd_id": job.prd_id, "attempt": job.attempt });
-    if let Value::Object(facts) = &mut facts {
-        if let Some(model) = model {
-            facts.insert("model".to_owned(), model.into());
-        }
-        if let Value::Object(more) = more {
-            facts.extend(more);
-        }
-    }
-    facts
 }
 
 impl Write<'_> {

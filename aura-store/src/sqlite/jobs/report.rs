@@ -12,8 +12,9 @@ use super::{
         row::Named,
         write::{Write, answer},
     },
-    record::{self, ReportBody, facts, job_columns},
+    record::{self, job_columns},
 };
+use crate::facts::{ReportBody, facts};
 
 pub(super) async fn report(store: &SqliteStore, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
     let mut write = store.write("take reports").await?;

@@ -10,11 +10,12 @@ use serde_json::json;
 
 use super::super::{
     SqliteStore,
-    jobs::record::{self, facts, job_columns},
+    jobs::record::{self, job_columns},
     moment,
     row::{Named, each},
     write::{Write, answer},
 };
+use crate::facts::facts;
 
 pub(super) async fn add(
     store: &SqliteStore,

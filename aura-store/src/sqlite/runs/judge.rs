@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::super::{
     SqliteStore,
-    jobs::record::facts,
     row::Named,
     write::{Write, answer},
 };
+use crate::facts::facts;
 
 pub(super) async fn judge(store: &SqliteStore, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
     let mut write = store.write("store runs").await?;

@@ -1,0 +1,74 @@
+//! What PostgreSQL says, as the errors of a store.
+
+use aura_core::StoreError;
+use sqlx::Error;
+
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+const UNIQUE_VIOLATION: &str = "23505";
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK: &str = "40P01";
+/// Classes of errors that go away: connection, resources (a full disk among them), an operator's intervention or a timeout,
+/// a lock that is held, the system's I/O.
+const PASSING: &[&str] = &["08", "40", "53", "57", "58"];
+const PASSING_CODES: &[&str] = &["55P03", "25006"];
+
+fn code(error: &Error) -> Option<String> {
+    error.as_database_error()?.code().map(|code| code.into_owned())
+}
+
+/// An error while doing `action` on an open database.
+pub(super) fn failed(action: &'static str) -> impl Fn(Error) -> StoreError {
+    move |error| {
+        let code = code(&error);
+        let code = code.as_deref().unwrap_or_default();
+        let passing = matches!(
+            error,
+            Error::Io(_)
+                | Error::Tls(_)
+                | Error::PoolTimedOut
+                | Error::PoolClosed
+                | Error::Protocol(_)
+                | Error::WorkerCrashed
+        ) || PASSING.iter().any(|class| code.starts_with(class))
+            || PASSING_CODES.contains(&code);
+        if passing {
+            return StoreError::Unavailable {
+                message: format!("cannot {action}: {error}"),
+                source: Some(Box::new(error)),
+            };
+        }
+        match code {
+            "XX001" | "XX002" => StoreError::corrupt("database", "table", error),
+            _ => StoreError::Backend { action, source: Box::new(error) },
+        }
+    }
+}
+
+/// An error while opening the database at `place`.
+pub(super) fn opening(place: &str) -> impl Fn(Error) -> StoreError {
+    move |error| {
+        let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        StoreError::Unavailable {
+            message: format!("database {place} cannot be opened ({said}): check the address, the role and its rights"),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+fn database_code(error: &StoreError) -> Option<String> {
+    let source = match error {
+        StoreError::Unavailable { source: Some(source), .. } | StoreError::Backend { source, .. } => source,
+        _ => return None,
+    };
+    code(source.downcast_ref::<Error>()?)
+}
+
+/// Whether the transaction only has to be run again: another one was in its way.
+pub(super) fn run_again(error: &StoreError) -> bool {
+    matches!(database_code(error).as_deref(), Some(SERIALIZATION_FAILURE | DEADLOCK))
+}
+
+/// Whether a row with the same key is there already.
+pub(super) fn is_duplicate(error: &StoreError) -> bool {
+    database_code(error).as_deref() == Some(UNIQUE_VIOLATION)
+}

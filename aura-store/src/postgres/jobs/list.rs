@@ -1,0 +1,163 @@
+//! Reading PRDs, jobs and their histories.
+
+use aura_core::{
+    Job, JobEvent, JobId, JobStatus, Prd, PrdId, StoreError,
+    contract::store::{JobCount, JobFilter},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Core,
+        row::{Named, each},
+    },
+    record::{self, job_columns, prd_columns},
+};
+
+/// The PRDs of these ids, in their order.
+pub(super) const PRDS_BY_ID: &str = concat!(
+    "SELECT ",
+    prd_columns!(),
+    "FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, n) JOIN prds ON prds.id = wanted.id
+     LEFT JOIN verdicts ON verdicts.prd_id = prds.id ORDER BY wanted.n"
+);
+
+/// Ids as PostgreSQL takes them.
+pub(super) fn uuids<I: Into<Id>>(ids: impl IntoIterator<Item = I>) -> Vec<Uuid> {
+    ids.into_iter().map(|id| id.into().0).collect()
+}
+
+/// An id of a PRD or a job.
+pub(super) struct Id(Uuid);
+
+impl From<PrdId> for Id {
+    fn from(id: PrdId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
+impl From<JobId> for Id {
+    fn from(id: JobId) -> Self {
+        Self(id.as_uuid())
+    }
+}
+
+pub(super) async fn prds(core: &Core, ids: &[PrdId]) -> Result<Vec<Prd>, StoreError> {
+    let query = sqlx::query(PRDS_BY_ID).bind(uuids(ids.iter().copied()));
+    each(&core.rows("read PRDs", query).await?, record::prd)
+}
+
+pub(super) async fn recent_prds(core: &Core, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        prd_columns!(),
+        "FROM prds LEFT JOIN verdicts ON verdicts.prd_id = prds.id
+         WHERE prds.id < coalesce($1, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) ORDER BY prds.id DESC LIMIT $2"
+    ));
+    let query = query.bind(before.map(PrdId::as_uuid)).bind(i64::from(limit));
+    each(&core.replica_rows("list PRDs", query).await?, record::prd)
+}
+
+pub(super) async fn job(core: &Core, id: JobId) -> Result<Option<Job>, StoreError> {
+    let query = sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = $1")).bind(id.as_uuid());
+    core.row("read a job", query).await?.map(|row| record::job(&row)).transpose()
+}
+
+/// A list of jobs: of one state, which has an index of its own, or by another way in. `$1` is the PRD, `$2` the model, `$3` the
+/// job after which the list begins, `$4` its length.
+macro_rules! list {
+    ($which:literal) => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            "FROM jobs WHERE ",
+            $which,
+            " AND ($1::uuid IS NULL OR jobs.prd_id = $1) AND ($2::int IS NULL OR jobs.assigned_model = $2)
+             AND jobs.seq > coalesce((SELECT seq FROM jobs AS before WHERE before.id = $3), 0)
+             ORDER BY jobs.seq LIMIT $4"
+        )
+    };
+}
+
+/// The lists of one model: the states in which a job has one, each by its index.
+const OF_MODEL: &str = concat!(
+    "WITH start AS MATERIALIZED (SELECT coalesce((SELECT seq FROM jobs WHERE id = $3), 0) AS seq)
+     SELECT ",
+    job_columns!(),
+    "FROM jobs WHERE $1::uuid IS NULL AND id IN (
+         SELECT id FROM (
+             (SELECT id, jobs.seq FROM jobs, start WHERE status IN ('VALIDATED', 'FAILED') AND assigned_model = $2
+              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
+             UNION ALL
+             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'ASSIGNED' AND assigned_model = $2
+              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
+             UNION ALL
+             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'IN_PROGRESS' AND assigned_model = $2
+              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
+             UNION ALL
+             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'SUBMITTED' AND assigned_model = $2
+              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
+         ) AS found ORDER BY seq LIMIT $4
+     ) ORDER BY jobs.seq"
+);
+
+pub(super) async fn jobs(core: &Core, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+    let sql = match (filter.prd, filter.status, filter.model) {
+        (Some(_), None, _) => list!("jobs.prd_id = $1"),
+        (Some(_), Some(_), _) => list!("jobs.prd_id = $1 AND jobs.status = $5"),
+        (None, None, None) => list!("true"),
+        (None, None, Some(_)) => OF_MODEL,
+        (None, Some(JobStatus::Queued), _) => list!("jobs.status = 'QUEUED'"),
+        (None, Some(JobStatus::Assigned), None) => list!("jobs.status = 'ASSIGNED'"),
+        (None, Some(JobStatus::Assigned), Some(_)) => list!("jobs.status = 'ASSIGNED' AND jobs.assigned_model = $2"),
+        (None, Some(JobStatus::InProgress), _) => list!("jobs.status = 'IN_PROGRESS'"),
+        (None, Some(JobStatus::Submitted), _) => list!("jobs.status = 'SUBMITTED'"),
+        (None, Some(JobStatus::Validated), None) => list!("jobs.status = 'VALIDATED'"),
+        (None, Some(JobStatus::Failed), None) => list!("jobs.status = 'FAILED'"),
+        (None, Some(JobStatus::Validated), Some(_)) => {
+            list!("jobs.status = 'VALIDATED' AND jobs.status IN ('VALIDATED', 'FAILED') AND jobs.assigned_model = $2")
+        }
+        (None, Some(JobStatus::Failed), Some(_)) => {
+            list!("jobs.status = 'FAILED' AND jobs.status IN ('VALIDATED', 'FAILED') AND jobs.assigned_model = $2")
+        }
+        (None, Some(JobStatus::Cancelled), _) => list!("jobs.status = 'CANCELLED'"),
+    };
+    let mut query = sqlx::query(sql)
+        .bind(filter.prd.map(PrdId::as_uuid))
+        .bind(filter.model.map(|id| id.0))
+        .bind(filter.after.map(JobId::as_uuid))
+        .bind(i64::from(filter.limit));
+    if let (Some(_), Some(status)) = (filter.prd, filter.status) {
+        query = query.bind(status.as_str());
+    }
+    each(&core.rows("list jobs", query).await?, record::job)
+}
+
+pub(super) async fn job_counts(core: &Core) -> Result<Vec<JobCount>, StoreError> {
+    let query =
+        sqlx::query("SELECT status, sum(jobs)::bigint AS jobs FROM job_totals GROUP BY status HAVING sum(jobs) > 0");
+    let mut counts = each(&core.rows("count jobs", query).await?, |row| {
+        let named = Named::new("job count", row);
+        Ok(JobCount { status: named.parsed("status")?, jobs: named.number("jobs")? })
+    })?;
+    counts.sort_by_key(|count| count.status);
+    Ok(counts)
+}
+
+/// Only months since the job was made are looked at.
+pub(super) async fn job_events(core: &Core, job: JobId) -> Result<Vec<JobEvent>, StoreError> {
+    let query = sqlx::query(
+        "SELECT id, job_id, event_type, details, created_at FROM job_events
+         WHERE job_id = $1 AND created_at >= coalesce((SELECT created_at FROM jobs WHERE id = $1), '-infinity') ORDER BY id",
+    );
+    each(&core.replica_rows("read a job's history", query.bind(job.as_uuid())).await?, |row| {
+        let named = Named::new("job event", row);
+        Ok(JobEvent {
+            id: named.get("id")?,
+            job_id: JobId::from_uuid(named.get("job_id")?),
+            event_type: named.get("event_type")?,
+            details: named.json("details")?,
+            created_at: named.time("created_at")?,
+        })
+    })
+}

@@ -1,0 +1,163 @@
+//! The verbs of PRDs and jobs, in the order of a job's life.
+
+mod assign;
+mod cancel;
+mod claim;
+mod give_back;
+mod lease;
+mod list;
+pub(super) mod record;
+mod report;
+mod settle;
+mod submit;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aura_core::{
+    Actor, Artifact, Job, JobEvent, JobId, JobStatus, LeaseProof, Prd, PrdId, RunId, StoreError, Verdict,
+    contract::{
+        JobStore, Release, Report, Reported,
+        store::{
+            ArtifactBatch, Assignment, Claim, ClaimedJob, Each, Expired, JobCount, JobFilter, Judgement, ModelLoad,
+            NewPrdRecord, Submitted, Wanted,
+        },
+    },
+};
+use chrono::{DateTime, Utc};
+
+use super::{Core, PgStore, join::Join};
+
+/// Verbs that many call at the same time, each for one job: they are joined. Who brings several items has a batch already.
+pub(super) struct Joins {
+    submit: Join<NewPrdRecord, Submitted>,
+    claim: Join<Claim, Vec<ClaimedJob>>,
+    heartbeat: Join<(LeaseProof, Duration), DateTime<Utc>>,
+    report: Join<Report, Reported>,
+    pub(super) artifacts: Join<(ArtifactBatch, Duration), Vec<Artifact>>,
+    pub(super) judge: Join<Judgement, RunId>,
+    settle: Join<Verdict, bool>,
+}
+
+impl Joins {
+    /// Must be made within a runtime.
+    pub(super) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            submit: Join::of(Arc::clone(core), |core, items| Box::pin(submit::submit(core, items))),
+            claim: Join::of(Arc::clone(core), |core, items| Box::pin(claim::claim_any(core, items))),
+            heartbeat: Join::of(Arc::clone(core), |core, items| Box::pin(lease::heartbeat(core, items))),
+            report: Join::of(Arc::clone(core), |core, items| Box::pin(report::report(core, items))),
+            artifacts: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::add_artifacts(core, items))),
+            judge: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::judge(core, items))),
+            settle: Join::of(Arc::clone(core), |core, items| Box::pin(settle::settle(core, items))),
+        }
+    }
+}
+
+#[async_trait]
+impl JobStore for PgStore {
+    async fn submit(&self, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+        match prds {
+            [one] => Ok(vec![self.joins.submit.one(one.clone()).await]),
+            many => submit::submit(&self.core, many).await,
+        }
+    }
+
+    async fn prds(&self, ids: &[PrdId]) -> Result<Vec<Prd>, StoreError> {
+        list::prds(&self.core, ids).await
+    }
+
+    async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {
+        list::recent_prds(&self.core, before, limit).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        list::job(&self.core, id).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
+        list::jobs(&self.core, filter).await
+    }
+
+    async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError> {
+        list::job_counts(&self.core).await
+    }
+
+    async fn job_events(&self, job: JobId) -> Result<Vec<JobEvent>, StoreError> {
+        list::job_events(&self.core, job).await
+    }
+
+    async fn schedulable(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
+        watch::schedulable(&self.core, limit).await
+    }
+
+    async fn load(&self) -> Result<Vec<ModelLoad>, StoreError> {
+        watch::load(&self.core).await
+    }
+
+    async fn assign(&self, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
+        assign::assign(&self.core, assignments).await
+    }
+
+    async fn unassign(&self, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
+        assign::unassign(&self.core, jobs, reason).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedJob>, StoreError> {
+        match claim.wanted {
+            Wanted::Any { .. } => self.joins.claim.one(claim.clone()).await,
+            Wanted::Job(id) => claim::claim_job(&self.core, claim, id).await,
+        }
+    }
+
+    async fn heartbeat(&self, leases: &[LeaseProof], lease: Duration) -> Result<Each<DateTime<Utc>>, StoreError> {
+        let beats: Vec<_> = leases.iter().map(|proof| (proof.clone(), lease)).collect();
+        match <[_; 1]>::try_from(beats) {
+            Ok([one]) => Ok(vec![self.joins.heartbeat.one(one).await]),
+            Err(many) => lease::heartbeat(&self.core, &many).await,
+        }
+    }
+
+    async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
+        match reports {
+            [one] => Ok(vec![self.joins.report.one(one.clone()).await]),
+            many => report::report(&self.core, many).await,
+        }
+    }
+
+    async fn release(&self, releases: &[Release]) -> Result<Each<JobStatus>, StoreError> {
+        give_back::release(&self.core, releases).await
+    }
+
+    async fn expire(&self, limit: u32) -> Result<Vec<Expired>, StoreError> {
+        give_back::expire(&self.core, limit).await
+    }
+
+    async fn assessable(&self, limit: u32) -> Result<Vec<PrdId>, StoreError> {
+        watch::assessable(&self.core, limit).await
+    }
+
+    async fn settle(&self, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
+        match verdicts {
+            [one] => Ok(vec![self.joins.settle.one(one.clone()).await]),
+            many => settle::settle(&self.core, many).await,
+        }
+    }
+
+    async fn cancel(&self, prd: PrdId, actor: &Actor, reason: &str) -> Result<Prd, StoreError> {
+        cancel::cancel(&self.core, prd, actor, reason).await
+    }
+
+    async fn silent_jobs(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        watch::silent_jobs(&self.core, since, limit).await
+    }
+
+    async fn failing_jobs(&self, since: DateTime<Utc>, more_than: u32) -> Result<Vec<(JobId, u32)>, StoreError> {
+        watch::failing_jobs(&self.core, since, more_than).await
+    }
+
+    async fn next_deadline(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        watch::next_deadline(&self.core).await
+    }
+}

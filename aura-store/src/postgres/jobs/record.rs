@@ -1,0 +1,135 @@
+//! Rows of jobs and PRDs as values.
+
+use aura_core::{
+    FencingToken, Job, JobId, JobState, JobStatus, Lease, ModelId, Prd, PrdId, ProjectId, StoreError,
+    job::{Delivery, Door},
+};
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
+
+use super::super::row::Named;
+use crate::facts::ReportBody;
+
+/// The columns that [`job`] reads.
+macro_rules! job_columns {
+    () => {
+        "jobs.id, jobs.prd_id, jobs.project_id, jobs.role, jobs.status, jobs.assigned_model, jobs.worker_id, \
+         jobs.created_at, jobs.updated_at, jobs.lease_token, jobs.lease_until, jobs.claimed_at, jobs.door, jobs.attempt, \
+         jobs.max_attempts, jobs.pinned_model, jobs.tried, jobs.last_error, jobs.reason, jobs.not_before, jobs.report, \
+         jobs.reported_at, jobs.score "
+    };
+}
+pub(crate) use job_columns;
+
+/// The columns that [`prd`] reads, with the tables they come from. One statement, so that a PRD, its jobs and its verdict
+/// are of one moment.
+macro_rules! prd_columns {
+    () => {
+        "prds.id, prds.request, prds.created_at, verdicts.verdict, \
+         ARRAY(SELECT jobs.id FROM jobs WHERE jobs.prd_id = prds.id ORDER BY jobs.seq) AS job_ids "
+    };
+}
+pub(crate) use prd_columns;
+
+/// A row of `jobs`.
+pub(crate) fn job(row: &PgRow) -> Result<Job, StoreError> {
+    let named = Named::new("job", row);
+    Ok(Job {
+        id: JobId::from_uuid(named.get("id")?),
+        prd_id: PrdId::from_uuid(named.get("prd_id")?),
+        project_id: ProjectId(named.get("project_id")?),
+        role: named.parsed("role")?,
+        state: state(named)?,
+        attempt: named.small("attempt")?,
+        max_attempts: named.small("max_attempts")?,
+        pinned: named.get::<Option<i32>>("pinned_model")?.map(ModelId),
+        tried: named.get::<Vec<i32>>("tried")?.into_iter().map(ModelId).collect(),
+        last_error: named.get("last_error")?,
+        not_before: named.maybe_time("not_before")?,
+        created_at: named.time("created_at")?,
+        updated_at: named.time("updated_at")?,
+    })
+}
+
+fn state(named: Named<'_>) -> Result<JobState, StoreError> {
+    let status: JobStatus = named.parsed("status")?;
+    let last: Option<ModelId> = named.get::<Option<i32>>("assigned_model")?.map(ModelId);
+    let model =
+        last.ok_or_else(|| named.corrupt("assigned_model", format_args!("absent, although the job is {status}")));
+    // A row that was moved by hand carries no times of its own: the move's time stands in.
+    let time = |column| named.maybe_time(column)?.map_or_else(|| named.time("updated_at"), Ok);
+    Ok(match status {
+        JobStatus::Queued => JobState::Queued,
+        JobStatus::Assigned => JobState::Assigned { model: model? },
+        JobStatus::InProgress => JobState::InProgress {
+            model: model?,
+            lease: Lease {
+                worker: named.parsed("worker_id")?,
+                token: FencingToken(named.get("lease_token")?),
+                until: time("lease_until")?,
+                claimed_at: time("claimed_at")?,
+                door: door(named)?,
+            },
+        },
+        JobStatus::Submitted => {
+            let body: ReportBody = named.maybe_json("report")?.unwrap_or_default();
+            JobState::Submitted {
+                model: model?,
+                delivery: Delivery {
+                    worker: named.parsed("worker_id")?,
+                    success: body.success,
+                    details: body.details,
+                    door: door(named)?,
+                    claimed_at: time("claimed_at")?,
+                    reported_at: time("reported_at")?,
+                },
+            }
+        }
+        JobStatus::Validated => JobState::Validated { model: model?, score: named.ranged("score")? },
+        JobStatus::Failed => JobState::Failed { model: last, reason: why(named)? },
+        JobStatus::Cancelled => JobState::Cancelled { reason: why(named)? },
+    })
+}
+
+/// The word for a door.
+pub(super) fn door_word(door: Door) -> &'static str {
+    match door {
+        Door::Remote => "remote",
+        Door::InProcess => "in_process",
+    }
+}
+
+fn door(named: Named<'_>) -> Result<Door, StoreError> {
+    match named.get("door")? {
+        "remote" => Ok(Door::Remote),
+        "in_process" => Ok(Door::InProcess),
+        other => Err(named.corrupt("door", format_args!("{other:?} is no door"))),
+    }
+}
+
+fn why(named: Named<'_>) -> Result<String, StoreError> {
+    let reason: Option<String> = named.get("reason")?;
+    Ok(match reason {
+        Some(reason) => reason,
+        None => named.get::<Option<String>>("last_error")?.unwrap_or_default(),
+    })
+}
+
+/// A row of `prds` with its jobs and its verdict.
+pub(crate) fn prd(row: &PgRow) -> Result<Prd, StoreError> {
+    let named = Named::new("PRD", row);
+    Ok(Prd {
+        id: PrdId::from_uuid(named.get("id")?),
+        request: named.json("request")?,
+        jobs: named.get::<Vec<Uuid>>("job_ids")?.into_iter().map(JobId::from_uuid).collect(),
+        created_at: named.time("created_at")?,
+        verdict: named.maybe_json("verdict")?,
+    })
+}
+
+/// The place of a batch's item in a row that has one.
+pub(crate) fn item(row: &PgRow) -> Result<usize, StoreError> {
+    let named = Named::new("job", row);
+    let ordinal: i64 = named.get("n")?;
+    usize::try_from(ordinal - 1).map_err(|_| named.corrupt("n", "is not positive"))
+}

@@ -1,0 +1,113 @@
+//! Reports: a worker hands in its work.
+
+use std::collections::HashMap;
+
+use aura_core::{
+    Action, Actor, FencingToken, JobId, StoreError, WorkerId,
+    contract::{Report, Reported, store::Each},
+};
+use serde_json::json;
+
+use super::{
+    super::{
+        Core,
+        row::{Named, each},
+        write::{Answers, Write, again},
+    },
+    list::uuids,
+    record::{self, job_columns},
+};
+use crate::facts::{ReportBody, facts};
+
+pub(super) async fn report(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
+    again(|| report_once(core, reports)).await
+}
+
+async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
+    let mut write = core.write("take reports").await?;
+    let mut answers = Answers::of(reports.len());
+    let (mut jobs, mut workers, mut tokens, mut bodies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for report in reports {
+        jobs.push(report.proof.job.as_uuid());
+        workers.push(report.proof.worker.as_str());
+        tokens.push(report.proof.token.map(|token| token.0));
+        bodies.push(json!(body_of(report)).to_string());
+    }
+    let query = sqlx::query(concat!(
+        "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, report_token = lease_token,
+             report_worker = worker_id, reported_at = $5, updated_at = $5, lease_until = NULL
+         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
+             WITH ORDINALITY AS new (job, worker, token, body, n)
+         WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
+           AND (new.token IS NULL OR lease_token = new.token) AND lease_until > $5
+         RETURNING new.n, ",
+        job_columns!()
+    ));
+    let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now);
+    let taken = each(&write.rows(query).await?, |row| Ok((record::item(row)?, record::job(row)?)))?;
+    let names = write.names_of(taken.iter().filter_map(|(_, job)| job.state.model())).await?;
+    for (item, job) in taken {
+        let Some(report) = reports.get(item) else { continue };
+        let name = job.state.model().and_then(|model| names.get(&model));
+        let more = json!({ "worker": report.proof.worker, "success": report.success });
+        let details = facts(&job, name.map(String::as_str), more);
+        write.trail.both(&Actor::worker(&report.proof.worker), job.id, Action::JobSubmitted, details);
+        answers.set(item, Ok(Reported { job: job.id, repeated: false }));
+    }
+    let missing = answers.missing();
+    let known = reports_of(&mut write, missing.iter().filter_map(|item| reports.get(*item))).await?;
+    for item in missing {
+        let Some(report) = reports.get(item) else { continue };
+        answers.set(item, repeated(report, known.get(&report.proof.job)));
+    }
+    write.commit().await?;
+    answers.all()
+}
+
+fn body_of(report: &Report) -> ReportBody {
+    ReportBody { success: report.success, details: report.details.clone() }
+}
+
+/// A report that was taken.
+struct Taken {
+    body: Option<ReportBody>,
+    token: Option<FencingToken>,
+    worker: Option<WorkerId>,
+}
+
+async fn reports_of(
+    write: &mut Write<'_>,
+    reports: impl Iterator<Item = &Report>,
+) -> Result<HashMap<JobId, Taken>, StoreError> {
+    let ids = uuids(reports.map(|report| report.proof.job));
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = sqlx::query("SELECT id, report, report_token, report_worker FROM jobs WHERE id = ANY($1)").bind(ids);
+    let taken = each(&write.rows(query).await?, |row| {
+        let named = Named::new("job", row);
+        let taken = Taken {
+            body: named.maybe_json("report")?,
+            token: named.get::<Option<i64>>("report_token")?.map(FencingToken),
+            worker: named.maybe_parsed("report_worker")?,
+        };
+        Ok((JobId::from_uuid(named.get("id")?), taken))
+    })?;
+    Ok(taken.into_iter().collect())
+}
+
+/// The lease does not allow it: it is the report taken before, another one in its place, or too late.
+fn repeated(report: &Report, known: Option<&Taken>) -> Result<Reported, StoreError> {
+    let proof = &report.proof;
+    let Some(taken) = known else { return Err(StoreError::not_found("job", proof.job)) };
+    let is_theirs =
+        taken.worker.as_ref() == Some(&proof.worker) && (proof.token.is_none() || proof.token == taken.token);
+    match &taken.body {
+        Some(body) if is_theirs && *body == body_of(report) => Ok(Reported { job: proof.job, repeated: true }),
+        Some(_) if is_theirs => {
+            let reason = "another report of this attempt was taken already: one attempt is reported once";
+            Err(StoreError::conflict("job", proof.job, reason))
+        }
+        _ => Err(StoreError::LeaseLost { job: proof.job, worker: Some(proof.worker.clone()) }),
+    }
+}

@@ -1,0 +1,205 @@
+//! Submission: PRDs with their jobs, queued.
+
+use std::collections::{HashMap, HashSet};
+
+use aura_core::{
+    Action, Actor, ModelId, Prd, StoreError,
+    contract::store::{Each, NewPrdRecord, Submitted},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Core,
+        error::is_duplicate,
+        row::{Named, each},
+        write::{Answers, Write, again},
+    },
+    record::{self, prd_columns},
+};
+
+const ACTION: &str = "store PRDs";
+
+pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+    match again(|| submit_once(core, prds)).await {
+        // A job's id is taken: it concerns one item, so each is stored alone.
+        Err(error) if is_duplicate(&error) && prds.len() > 1 => {
+            let mut answers = Vec::with_capacity(prds.len());
+            for record in prds {
+                match again(|| submit_once(core, std::slice::from_ref(record))).await {
+                    Ok(answer) => answers.extend(answer),
+                    Err(error) if is_duplicate(&error) => answers.push(Err(taken(record))),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(answers)
+        }
+        Err(error) if is_duplicate(&error) => Ok(prds.iter().map(|record| Err(taken(record))).collect()),
+        outcome => outcome,
+    }
+}
+
+fn taken(record: &NewPrdRecord) -> StoreError {
+    let jobs: Vec<_> = record.jobs.iter().map(ToString::to_string).collect();
+    StoreError::conflict("PRD", record.id, format!("one of its jobs exists already: {}", jobs.join(", ")))
+}
+
+async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+    let mut write = core.write(ACTION).await?;
+    let mut answers = Answers::of(prds.len());
+    let unknown = unknown_models(&mut write, prds).await?;
+    let mut requests = Vec::with_capacity(prds.len());
+    for (item, record) in prds.iter().enumerate() {
+        let request = serde_json::to_value(&record.request)
+            .map_err(|error| StoreError::Backend { action: "write a PRD as JSON", source: Box::new(error) })?;
+        requests.push(request);
+        if let Some(model) = record.pinned.filter(|model| unknown.contains(model)) {
+            answers.set(item, Err(StoreError::not_found("model", model)));
+        }
+    }
+    let wanted = answers.missing();
+    let made = insert_prds(&mut write, prds, &requests, &wanted).await?;
+    let fresh: Vec<usize> = wanted.iter().copied().filter(|item| made.contains(item)).collect();
+    insert_jobs(&mut write, prds, &fresh).await?;
+    for item in fresh {
+        let Some(record) = prds.get(item) else { continue };
+        leave_trail(&mut write, record);
+        let prd = Prd {
+            id: record.id,
+            request: record.request.clone(),
+            jobs: record.jobs.clone(),
+            created_at: write.now,
+            verdict: None,
+        };
+        answers.set(item, Ok(Submitted { prd, created: true }));
+    }
+    answer_known(&mut write, prds, &requests, &mut answers).await?;
+    write.commit().await?;
+    answers.all()
+}
+
+async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<HashSet<ModelId>, StoreError> {
+    let pinned: HashSet<_> = prds.iter().filter_map(|record| record.pinned).collect();
+    if pinned.is_empty() {
+        return Ok(pinned);
+    }
+    let names = write.names_of(pinned.iter().copied()).await?;
+    Ok(pinned.into_iter().filter(|model| !names.contains_key(model)).collect())
+}
+
+/// Stores those that are not there yet, by id or by key; answers which items these were.
+async fn insert_prds(
+    write: &mut Write<'_>,
+    prds: &[NewPrdRecord],
+    requests: &[Value],
+    wanted: &[usize],
+) -> Result<HashSet<usize>, StoreError> {
+    let (mut ids, mut bodies, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let mut items: HashMap<Uuid, usize> = HashMap::new();
+    for &item in wanted {
+        let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
+        // The same id twice in a batch: the first one is stored.
+        if items.contains_key(&record.id.as_uuid()) {
+            continue;
+        }
+        items.insert(record.id.as_uuid(), item);
+        ids.push(record.id.as_uuid());
+        bodies.push(request.to_string());
+        keys.push(record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned()));
+    }
+    let query = sqlx::query(
+        "INSERT INTO prds (id, request, idempotency_key, created_at)
+         SELECT id, request::json, key, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (id, request, key)
+         ON CONFLICT DO NOTHING RETURNING id",
+    );
+    let rows = write.rows(query.bind(ids).bind(bodies).bind(keys).bind(write.now)).await?;
+    let made: Vec<Uuid> = each(&rows, |row| Named::new("PRD", row).get("id"))?;
+    Ok(made.iter().filter_map(|id| items.get(id).copied()).collect())
+}
+
+async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usize]) -> Result<(), StoreError> {
+    let (mut ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut attempts, mut pinned, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for record in fresh.iter().filter_map(|item| prds.get(*item)) {
+        if record.jobs.is_empty() {
+            without.push(record.id.as_uuid());
+        }
+        for job in &record.jobs {
+            ids.push(job.as_uuid());
+            of.push(record.id.as_uuid());
+            projects.push(record.request.project.0);
+            roles.push(record.request.role.as_str());
+            attempts.push(i32::try_from(record.request.limits.max_attempts).unwrap_or(i32::MAX));
+            pinned.push(record.pinned.map(|model| model.0));
+        }
+    }
+    if !ids.is_empty() {
+        let query = sqlx::query(
+            "INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
+             SELECT id, prd, project, role, attempts, pinned, $7, $7
+             FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::int[], $6::int[])
+                 AS new (id, prd, project, role, attempts, pinned)",
+        );
+        let query = query.bind(ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned).bind(write.now);
+        write.run(query).await?;
+    }
+    // A PRD without jobs has to be looked at too, although no job's trigger says so.
+    if !without.is_empty() {
+        let query = sqlx::query("INSERT INTO prds_to_assess (prd_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING");
+        write.run(query.bind(without)).await?;
+    }
+    Ok(())
+}
+
+fn leave_trail(write: &mut Write<'_>, record: &NewPrdRecord) {
+    let NewPrdRecord { id, request, jobs, .. } = record;
+    let submitter = Actor::submitter();
+    let details =
+        json!({ "prd_id": id, "jobs": jobs, "title": request.headline(), "role": request.role, "plan": request.plan });
+    write.trail.entry(&submitter, Action::PrdSubmitted, details);
+    for job in jobs {
+        write.trail.both(&submitter, *job, Action::JobQueued, json!({ "job_id": job, "prd_id": id }));
+    }
+}
+
+/// Items that were there already get what there is when it is the same request, compared as JSON, since that is what was
+/// stored. The same id again is the same submission sent again, after an answer that was lost.
+async fn answer_known(
+    write: &mut Write<'_>,
+    prds: &[NewPrdRecord],
+    requests: &[Value],
+    answers: &mut Answers<Submitted>,
+) -> Result<(), StoreError> {
+    for item in answers.missing() {
+        let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
+        let key = record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned());
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            prd_columns!(),
+            "FROM prds LEFT JOIN verdicts ON verdicts.prd_id = prds.id
+             WHERE prds.idempotency_key = $1 UNION ALL SELECT ",
+            prd_columns!(),
+            "FROM prds LEFT JOIN verdicts ON verdicts.prd_id = prds.id WHERE prds.id = $2 LIMIT 1"
+        ));
+        let row = write.row(query.bind(key.clone()).bind(record.id.as_uuid())).await?;
+        let Some(row) = row else {
+            return Err(StoreError::Unavailable {
+                message: format!("PRD {} was stored and taken away by another transaction: try again", record.id),
+                source: None,
+            });
+        };
+        let prd = record::prd(&row)?;
+        let stored: Value = Named::new("PRD", &row).json("request")?;
+        let answer = if key.is_none() || prd.request.idempotency_key != record.request.idempotency_key {
+            Err(StoreError::conflict("PRD", prd.id, "exists already"))
+        } else if stored == *request {
+            Ok(Submitted { prd, created: false })
+        } else {
+            let reason = "has the same idempotency key, but another request: use a new key for new work";
+            Err(StoreError::conflict("PRD", prd.id, reason))
+        };
+        answers.set(item, answer);
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! What the engines ask: what can be assigned or assessed, who is busy, silent or failing, and when to look again. None of
+//! these costs anything that grows with what is finished.
+
+use aura_core::{Job, JobId, ModelId, PrdId, StoreError, contract::store::ModelLoad};
+use chrono::{DateTime, Utc};
+
+use super::{
+    super::{
+        Core,
+        row::{Named, each},
+    },
+    record::{self, job_columns},
+};
+
+/// A job whose PRD is missing was written by hand; no worker could do it.
+pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        "FROM jobs WHERE status = 'QUEUED' AND (not_before IS NULL OR not_before <= $1)
+         AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id) ORDER BY seq LIMIT $2"
+    ));
+    let query = query.bind(core.now().await?).bind(i64::from(limit));
+    each(&core.rows("list jobs that can be assigned", query).await?, record::job)
+}
+
+pub(super) async fn load(core: &Core) -> Result<Vec<ModelLoad>, StoreError> {
+    let query = sqlx::query(
+        "SELECT model AS id, sum(assigned)::bigint AS assigned, sum(in_progress)::bigint AS in_progress FROM (
+             SELECT assigned_model AS model, count(*) AS assigned, 0 AS in_progress
+             FROM jobs WHERE status = 'ASSIGNED' GROUP BY assigned_model
+             UNION ALL
+             SELECT assigned_model, 0, count(*) FROM jobs WHERE status = 'IN_PROGRESS' GROUP BY assigned_model
+         ) AS busy GROUP BY model ORDER BY model",
+    );
+    each(&core.rows("read how busy models are", query).await?, |row| {
+        let named = Named::new("load of model", row);
+        Ok(ModelLoad {
+            model: ModelId(named.get("id")?),
+            assigned: named.number("assigned")?,
+            in_progress: named.number("in_progress")?,
+        })
+    })
+}
+
+/// A PRD that is to be looked at may still have jobs under way; such jobs are as many as workers have.
+pub(super) async fn assessable(core: &Core, limit: u32) -> Result<Vec<PrdId>, StoreError> {
+    let query = sqlx::query(
+        "SELECT prd_id AS id FROM prds_to_assess WHERE NOT EXISTS (
+             SELECT 1 FROM jobs WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+         ORDER BY prd_id LIMIT $1",
+    );
+    let rows = core.rows("list PRDs to be assessed", query.bind(i64::from(limit))).await?;
+    each(&rows, |row| Ok(PrdId::from_uuid(Named::new("PRD", row).get("id")?)))
+}
+
+pub(super) async fn silent_jobs(core: &Core, since: DateTime<Utc>, limit: u32) -> Result<Vec<Job>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        "FROM jobs WHERE id IN (
+             SELECT id FROM jobs WHERE status = 'QUEUED' AND updated_at <= $1 UNION ALL
+             SELECT id FROM jobs WHERE status = 'ASSIGNED' AND updated_at <= $1 UNION ALL
+             SELECT id FROM jobs WHERE status = 'IN_PROGRESS' AND updated_at <= $1 UNION ALL
+             SELECT id FROM jobs WHERE status = 'SUBMITTED' AND updated_at <= $1
+         ) ORDER BY updated_at, seq LIMIT $2"
+    ));
+    each(&core.rows("list silent jobs", query.bind(since).bind(i64::from(limit))).await?, record::job)
+}
+
+/// Events are counted behind the job's last stored piece: by number where the piece left an event, by time where it was
+/// written by hand.
+pub(super) async fn failing_jobs(
+    core: &Core,
+    since: DateTime<Utc>,
+    more_than: u32,
+) -> Result<Vec<(JobId, u32)>, StoreError> {
+    let query = sqlx::query(
+        "SELECT failed.job_id AS id, count(*) AS failures FROM job_events AS failed
+         WHERE failed.event_type = 'test_failed' AND failed.created_at >= $1
+           AND failed.id > coalesce((SELECT max(stored.id) FROM job_events AS stored
+                                     WHERE stored.job_id = failed.job_id AND stored.event_type = 'artifact.stored'), 0)
+           AND failed.created_at >= coalesce((SELECT max(created_at) FROM model_artifacts
+                                              WHERE model_artifacts.job_id = failed.job_id), '-infinity')
+         GROUP BY failed.job_id HAVING count(*) > $2 ORDER BY min(failed.id)",
+    );
+    let query = query.bind(since).bind(i64::from(more_than));
+    each(&core.rows("list failing jobs", query).await?, |row| {
+        let named = Named::new("job", row);
+        Ok((JobId::from_uuid(named.get("id")?), named.number("failures")?))
+    })
+}
+
+/// A job put in progress by hand has no lease to wait for: it can be taken back at once.
+pub(super) async fn next_deadline(core: &Core) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let query = sqlx::query(
+        "SELECT 'next' AS id, least(
+             (SELECT min(coalesce(lease_until, $1)) FROM jobs WHERE status = 'IN_PROGRESS'),
+             (SELECT not_before FROM jobs WHERE status = 'QUEUED' AND not_before IS NOT NULL AND not_before > $1
+              ORDER BY not_before LIMIT 1)
+         ) AS at",
+    );
+    match core.row("find the next deadline", query.bind(core.now().await?)).await? {
+        Some(row) => Named::new("deadline", &row).maybe_time("at"),
+        None => Ok(None),
+    }
+}

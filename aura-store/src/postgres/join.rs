@@ -1,0 +1,135 @@
+//! Joins callers that come at the same time: while one batch is being committed, the next one forms, and each caller is answered
+//! after the commit that its item was in. There is no timer: who comes alone is served at once.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use aura_core::{StoreError, contract::store::Each};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most items that one transaction takes.
+const MOST: usize = 512;
+
+type Answer<O> = oneshot::Sender<Result<O, StoreError>>;
+type Batch<'a, O> = Pin<Box<dyn Future<Output = Result<Each<O>, StoreError>> + Send + 'a>>;
+
+/// A verb whose single callers are joined.
+pub(super) struct Join<I, O>(mpsc::UnboundedSender<(I, Answer<O>)>);
+
+impl<I: Send + 'static, O: Send + 'static> Join<I, O> {
+    /// Joins the callers of `verb`, until nobody can call any more. Must be made within a runtime.
+    pub(super) fn of<C: Send + Sync + 'static>(
+        core: Arc<C>,
+        verb: impl for<'a> Fn(&'a C, &'a [I]) -> Batch<'a, O> + Send + Sync + 'static,
+    ) -> Self
+    where
+        I: Sync,
+    {
+        let (send, mut receive) = mpsc::unbounded_channel::<(I, Answer<O>)>();
+        tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            // Callers are as many as are waiting for their answers, so the channel cannot grow without end.
+            while receive.recv_many(&mut waiting, MOST).await > 0 {
+                let (items, callers): (Vec<I>, Vec<Answer<O>>) = waiting.drain(..).unzip();
+                answer(verb(&core, &items).await, callers);
+            }
+        });
+        Self(send)
+    }
+
+    /// Does the verb with one item; answers after its commit.
+    pub(super) async fn one(&self, item: I) -> Result<O, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let gone = || StoreError::Unavailable { message: "the store is closed".to_owned(), source: None };
+        self.0.send((item, answer)).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+/// A caller that has gone away does not hear its answer; what was done stays done.
+fn answer<O>(outcome: Result<Each<O>, StoreError>, callers: Vec<Answer<O>>) {
+    match outcome {
+        Ok(answers) => {
+            for (caller, answer) in callers.into_iter().zip(answers) {
+                drop(caller.send(answer));
+            }
+        }
+        Err(error) => {
+            for caller in callers {
+                drop(caller.send(Err(same(&error))));
+            }
+        }
+    }
+}
+
+/// The same error for another caller; its cause is kept as text.
+fn same(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable { message, .. } => StoreError::Unavailable { message: message.clone(), source: None },
+        StoreError::Corrupt { what, id, message } => StoreError::corrupt(what, id, message),
+        StoreError::Backend { action, source } => StoreError::Backend { action, source: source.to_string().into() },
+        // Errors of single items are not a batch's.
+        other => StoreError::Backend { action: "do a batch", source: other.to_string().into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use tokio::sync::Semaphore;
+
+    /// Doubles numbers, and remembers in which batches they came; each batch needs a permit.
+    struct Doubler {
+        batches: Mutex<Vec<Vec<u32>>>,
+        permits: Semaphore,
+        started: Semaphore,
+    }
+
+    fn doubler() -> Arc<Doubler> {
+        Arc::new(Doubler { batches: Mutex::default(), permits: Semaphore::new(0), started: Semaphore::new(0) })
+    }
+
+    fn join(core: &Arc<Doubler>) -> Join<u32, u32> {
+        Join::of(Arc::clone(core), |core, items| {
+            Box::pin(async move {
+                core.batches.lock().unwrap().push(items.to_vec());
+                core.started.add_permits(1);
+                core.permits.acquire().await.unwrap().forget();
+                if items.contains(&13) {
+                    return Err(StoreError::Unavailable { message: "13".to_owned(), source: None });
+                }
+                Ok(items.iter().map(|n| Ok(n * 2)).collect())
+            })
+        })
+    }
+
+    #[tokio::test]
+    async fn who_comes_while_a_batch_is_committed_is_in_the_next_one() {
+        let core = doubler();
+        let join = Arc::new(join(&core));
+        let ask = |n: u32| {
+            let join = Arc::clone(&join);
+            tokio::spawn(async move { join.one(n).await })
+        };
+        let first = ask(1);
+        core.started.acquire().await.unwrap().forget();
+        let others: Vec<_> = (2..6).map(ask).collect();
+        tokio::task::yield_now().await;
+        core.permits.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        for (n, answer) in (2..6).zip(others) {
+            assert_eq!(answer.await.unwrap().unwrap(), n * 2);
+        }
+        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![2, 3, 4, 5]]);
+    }
+
+    #[tokio::test]
+    async fn when_a_batch_fails_each_of_its_callers_hears_why() {
+        let core = doubler();
+        core.permits.add_permits(1);
+        let join = join(&core);
+        let (a, b) = tokio::join!(join.one(13), join.one(1));
+        assert!(a.unwrap_err().is_retryable());
+        assert_eq!(b.unwrap_err().to_string(), "the store cannot be used now: 13");
+    }
+}

@@ -1,0 +1,168 @@
+//! News between nodes: who wrote tells the others by NOTIFY, as a hint. The payload is a place in the audit log; the log is the
+//! data, and polling finds it without any hint.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::{Core, read::begin};
+
+/// How often somebody who waits looks whether another node wrote: with LISTEN as a backstop, and without.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOK_UNTOLD: Duration = Duration::from_millis(250);
+/// The shortest time between two notifications: what is written in between is told by the next one.
+const GAP: Duration = Duration::from_millis(5);
+/// How long to wait before listening again after the connection was lost.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What this node knows of the end of the audit log.
+pub(super) struct News {
+    channel: String,
+    /// Whether the nodes tell one another.
+    told: bool,
+    /// The newest entry that this node has written, seen or heard of.
+    seen: watch::Sender<i64>,
+    /// The newest entry that this node has written.
+    written: watch::Sender<i64>,
+    /// When somebody last looked.
+    looked: tokio::sync::Mutex<Option<Instant>>,
+    stopped: watch::Sender<bool>,
+}
+
+fn raise(cell: &watch::Sender<i64>, seq: i64) {
+    cell.send_if_modified(|held| {
+        let is_news = *held < seq;
+        *held = seq.max(*held);
+        is_news
+    });
+}
+
+impl News {
+    pub(super) fn new(schema: &str, told: bool) -> Self {
+        Self {
+            channel: format!("aura_news_{schema}"),
+            told,
+            seen: watch::Sender::new(0),
+            written: watch::Sender::new(0),
+            looked: tokio::sync::Mutex::new(None),
+            stopped: watch::Sender::new(false),
+        }
+    }
+
+    /// This node committed entries up to `seq`.
+    pub(super) fn wrote(&self, seq: i64) {
+        raise(&self.written, seq);
+        raise(&self.seen, seq);
+    }
+
+    /// The log is known to reach to `seq`.
+    pub(super) fn saw(&self, seq: i64) {
+        raise(&self.seen, seq);
+    }
+
+    /// Ends telling and listening.
+    pub(super) fn stop(&self) {
+        self.stopped.send_replace(true);
+    }
+
+    /// Begins to tell and to listen, until the store is gone.
+    pub(super) fn start(&self, core: &Arc<Core>, listen: Option<PgConnectOptions>) {
+        let Some(options) = listen else { return };
+        tokio::spawn(tell(Arc::downgrade(core), self.written.subscribe(), self.stopped.subscribe()));
+        tokio::spawn(hear(Arc::downgrade(core), options, self.channel.clone(), self.stopped.subscribe()));
+    }
+}
+
+/// Sends a notification for what this node wrote, in a transaction of its own that waits for no disk.
+async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            changed = written.changed() => if changed.is_err() { return },
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        let seq = *written.borrow_and_update();
+        let Some(core) = core.upgrade() else { return };
+        if let Err(error) = notify(&core, seq).await {
+            tracing::debug!(%error, "other nodes could not be told and will find out by themselves");
+        }
+        drop(core);
+        tokio::time::sleep(GAP).await;
+    }
+}
+
+async fn notify(core: &Core, seq: i64) -> Result<(), sqlx::Error> {
+    let mut tx = begin(&core.pool, &format!("{}; SET LOCAL synchronous_commit TO off", core.begin)).await?;
+    let query = sqlx::query("SELECT pg_notify($1, $2)").bind(&core.news.channel).bind(seq.to_string());
+    query.persistent(!core.pooled).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
+async fn hear(core: Weak<Core>, options: PgConnectOptions, channel: String, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let heard = async {
+            let pool: PgPool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(&channel).await?;
+            loop {
+                // A connection that was lost is found here, and made again by the listener.
+                let told = listener.try_recv().await?;
+                let Some(core) = core.upgrade() else { return Ok::<(), sqlx::Error>(()) };
+                match told.map(|told| told.payload().parse()) {
+                    Some(Ok(seq)) => core.news.saw(seq),
+                    Some(Err(_)) | None => core.look().await,
+                }
+            }
+        };
+        tokio::select! {
+            outcome = heard => match outcome {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, "this node does not hear the others, polls, and will listen again"),
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+impl Core {
+    /// Looks whether another node wrote, unless somebody else looks, or just did: many may wait, one look serves all.
+    pub(super) async fn look(&self) {
+        let Ok(mut looked) = self.news.looked.try_lock() else { return };
+        if looked.is_some_and(|at| at.elapsed() < LOOK_UNTOLD / 2) {
+            return;
+        }
+        match self.newest().await {
+            Ok(seq) => self.news.saw(seq),
+            // The wait goes on: whoever reads the log next gets the error.
+            Err(error) => tracing::debug!(%error, "could not look for new audit entries"),
+        }
+        *looked = Some(Instant::now());
+    }
+
+    /// Waits until the log may reach past `after`.
+    pub(super) async fn changed(&self, after: i64, timeout: Duration) {
+        let mut seen = self.news.seen.subscribe();
+        let now = Instant::now();
+        let end = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(86_400));
+        let look = if self.news.told { LOOK } else { LOOK_UNTOLD };
+        if *seen.borrow_and_update() <= after {
+            self.look().await;
+        }
+        while *seen.borrow_and_update() <= after && Instant::now() < end {
+            let next = end.min(Instant::now() + look);
+            if timeout_at(next, seen.changed()).await.is_err() && next < end {
+                self.look().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! One reading verb: a single statement.
+
+use aura_core::StoreError;
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgRow};
+
+use super::{Core, error::failed, value, write::Statement};
+
+/// Begins a transaction. Behind a pooler the statement also says what the connection itself cannot.
+pub(super) async fn begin(pool: &PgPool, with: &str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with(AssertSqlSafe(with.to_owned())).await
+}
+
+impl Core {
+    /// All rows of a statement, as of the newest commit; `action` completes the sentence "the store failed to …".
+    pub(super) async fn rows(&self, action: &'static str, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        self.rows_from(&self.pool, statement).await.map_err(failed(action))
+    }
+
+    /// All rows of a statement, from the replica when there is one: what users look at may be a moment old.
+    pub(super) async fn replica_rows(
+        &self,
+        action: &'static str,
+        statement: Statement<'_>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        self.rows_from(&self.replica, statement).await.map_err(failed(action))
+    }
+
+    async fn rows_from(&self, pool: &PgPool, statement: Statement<'_>) -> Result<Vec<PgRow>, sqlx::Error> {
+        if !self.pooled {
+            return statement.fetch_all(pool).await;
+        }
+        let mut tx = begin(pool, &self.begin).await?;
+        let rows = statement.persistent(false).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(rows)
+    }
+
+    /// The one row of a statement, if there is one.
+    pub(super) async fn row(
+        &self,
+        action: &'static str,
+        statement: Statement<'_>,
+    ) -> Result<Option<PgRow>, StoreError> {
+        Ok(self.rows(action, statement).await?.pop())
+    }
+
+    /// The moment by the clock that judges leases.
+    pub(super) async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        if let Some(clock) = &self.clock {
+            return Ok(value::micros(clock.now()));
+        }
+        let action = "read the database's clock";
+        let row = self.row(action, sqlx::query("SELECT clock_timestamp() AS now")).await?;
+        let row = row.ok_or_else(|| StoreError::Backend { action, source: "it gave no row".into() })?;
+        row.try_get("now").map_err(failed(action))
+    }
+}

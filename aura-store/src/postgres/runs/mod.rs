@@ -1,0 +1,55 @@
+//! The verbs of artifacts and scored runs.
+
+mod artifacts;
+mod judge;
+mod list;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aura_core::{
+    Artifact, JobId, ModelRun, ModelStats, RunId, StoreError,
+    contract::{
+        RunStore,
+        store::{ArtifactBatch, Each, Judgement, RunFilter},
+    },
+};
+use chrono::{DateTime, Utc};
+
+use super::PgStore;
+pub(super) use artifacts::add as add_artifacts;
+pub(super) use judge::judge;
+
+#[async_trait]
+impl RunStore for PgStore {
+    async fn add_artifacts(
+        &self,
+        batches: &[ArtifactBatch],
+        extend_to: Duration,
+    ) -> Result<Each<Vec<Artifact>>, StoreError> {
+        let batches: Vec<_> = batches.iter().map(|batch| (batch.clone(), extend_to)).collect();
+        match <[_; 1]>::try_from(batches) {
+            Ok([one]) => Ok(vec![self.joins.artifacts.one(one).await]),
+            Err(many) => artifacts::add(&self.core, &many).await,
+        }
+    }
+
+    async fn artifacts(&self, job: JobId) -> Result<Vec<Artifact>, StoreError> {
+        artifacts::of_job(&self.core, job).await
+    }
+
+    async fn judge(&self, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
+        match judgements {
+            [one] => Ok(vec![self.joins.judge.one(one.clone()).await]),
+            many => judge::judge(&self.core, many).await,
+        }
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<ModelRun>, StoreError> {
+        list::runs(&self.core, filter).await
+    }
+
+    async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError> {
+        list::stats(&self.core, since).await
+    }
+}

@@ -1,0 +1,56 @@
+//! The schema's versions, applied forward only, by one node at a time.
+
+use aura_core::StoreError;
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+
+use super::{error::opening, read::begin};
+
+/// Every version with its SQL, oldest first. A released one is never changed.
+const VERSIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/postgres/0001_tables.sql"))];
+
+/// The oldest server whose SQL is used here.
+const OLDEST_SERVER: i32 = 140_000;
+
+/// Brings a schema up to the newest version in one transaction, under an advisory lock that ends with it: of nodes that open
+/// at once, one does the work and the others find it done.
+pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, with: &str) -> Result<(), StoreError> {
+    let fail = opening(place);
+    let mut tx = begin(pool, with).await.map_err(&fail)?;
+    let row = sqlx::raw_sql("SELECT current_setting('server_version_num')::int AS version, version() AS text");
+    let row = row.fetch_one(&mut *tx).await.map_err(&fail)?;
+    if row.try_get::<i32, _>("version").map_err(&fail)? < OLDEST_SERVER {
+        let text: String = row.try_get("text").map_err(&fail)?;
+        let message = format!("database {place} is served by {text}: PostgreSQL 14 or later is needed");
+        return Err(StoreError::Unavailable { message, source: None });
+    }
+    let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('aura schema {schema}', 0))");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(&fail)?;
+    // The name was checked: it needs no quotes.
+    let there = format!("SELECT to_regclass('{schema}.aura_schema') IS NOT NULL AS there");
+    let row = sqlx::raw_sql(AssertSqlSafe(there)).fetch_one(&mut *tx).await.map_err(&fail)?;
+    let mut version = 0;
+    if row.try_get::<bool, _>("there").map_err(&fail)? {
+        let query = format!("SELECT coalesce(max(version), 0) AS version FROM {schema}.aura_schema");
+        let row = sqlx::raw_sql(AssertSqlSafe(query)).fetch_one(&mut *tx).await.map_err(&fail)?;
+        version = row.try_get("version").map_err(&fail)?;
+    } else {
+        let make = format!(
+            "CREATE SCHEMA IF NOT EXISTS {schema};
+             CREATE TABLE {schema}.aura_schema (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        );
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *tx).await.map_err(&fail)?;
+    }
+    let newest = VERSIONS.last().map_or(0, |(version, _)| *version);
+    if version > newest {
+        let message = format!(
+            "schema {schema} is version {version}, and this program knows versions up to {newest}: use a newer program, or another schema"
+        );
+        return Err(StoreError::corrupt("database", place, message));
+    }
+    for (next, sql) in VERSIONS.iter().filter(|(next, _)| *next > version) {
+        sqlx::raw_sql(*sql).execute(&mut *tx).await.map_err(&fail)?;
+        let note = format!("INSERT INTO {schema}.aura_schema (version) VALUES ({next})");
+        sqlx::raw_sql(AssertSqlSafe(note)).execute(&mut *tx).await.map_err(&fail)?;
+    }
+    tx.commit().await.map_err(&fail)
+}

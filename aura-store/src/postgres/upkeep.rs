@@ -1,0 +1,169 @@
+//! Keeping the tables in shape: months made ahead and dropped when they are old, counts folded. Each pass is one short
+//! transaction under a lock that ends with it, so any number of nodes may try.
+
+use std::{sync::Arc, time::Duration};
+
+use aura_core::StoreError;
+use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::{Core, error::failed, read::begin};
+
+/// How often a node tries.
+const EVERY: Duration = Duration::from_secs(15);
+/// How many months are made ahead.
+const AHEAD: u32 = 2;
+/// How many counting rows there may be before they are folded.
+const FOLD: i64 = 200;
+/// Tables that are cut into months.
+const BY_MONTH: [&str; 2] = ["job_events", "audit_log"];
+const ACTION: &str = "keep the tables in shape";
+
+/// Begins to keep the tables in shape, until the store is gone.
+pub(super) fn start(core: &Arc<Core>) {
+    let core = Arc::downgrade(core);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            let Some(core) = core.upgrade() else { return };
+            if core.pool.is_closed() {
+                return;
+            }
+            if let Err(error) = core.upkeep().await {
+                tracing::warn!(%error, "the upkeep of the tables failed and will be tried again");
+            }
+        }
+    });
+}
+
+impl Core {
+    /// One pass.
+    pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
+        let now = self.now().await?;
+        self.upkeep_at(now).await.map_err(failed(ACTION))
+    }
+
+    async fn upkeep_at(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let mut tx = begin(&self.pool, &self.begin).await?;
+        let lock =
+            format!("SELECT pg_try_advisory_xact_lock(hashtextextended('aura upkeep {}', 0)) AS mine", self.schema);
+        let row = sqlx::raw_sql(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
+        if !row.try_get::<bool, _>("mine")? {
+            return Ok(());
+        }
+        // Nobody who works is to wait for a table's lock: another pass will come.
+        sqlx::raw_sql("SET LOCAL lock_timeout TO '500ms'").execute(&mut *tx).await?;
+        fold_totals(&mut tx).await?;
+        make_months(&mut tx, now).await?;
+        if let Some(keep) = self.retention.and_then(|keep| TimeDelta::from_std(keep).ok())
+            && let Some(oldest) = now.checked_sub_signed(keep)
+        {
+            drop_months(&mut tx, oldest).await?;
+        }
+        tx.commit().await
+    }
+}
+
+async fn fold_totals(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let row = sqlx::raw_sql("SELECT count(*) AS rows FROM job_totals").fetch_one(&mut *tx).await?;
+    if row.try_get::<i64, _>("rows")? > FOLD {
+        sqlx::raw_sql(
+            "WITH folded AS (DELETE FROM job_totals RETURNING status, jobs)
+             INSERT INTO job_totals (status, jobs) SELECT status, sum(jobs) FROM folded GROUP BY status",
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn make_months(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    for ahead in 0..=AHEAD {
+        let Some(month) = month(now).checked_add_months(Months::new(ahead)) else { continue };
+        let Some(end) = month.checked_add_months(Months::new(1)) else { continue };
+        for table in BY_MONTH {
+            let name = part(table, month);
+            let query = format!("SELECT to_regclass('{name}') IS NOT NULL AS there");
+            let row = sqlx::raw_sql(AssertSqlSafe(query)).fetch_one(&mut *tx).await?;
+            if row.try_get::<bool, _>("there")? {
+                continue;
+            }
+            let make = format!(
+                "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{month} 00:00:00+00') TO ('{end} 00:00:00+00')"
+            );
+            sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the months that ended before `oldest`. Of the audit log, the last entry that goes is remembered: the chain that stays
+/// is checked behind it.
+async fn drop_months(tx: &mut PgConnection, oldest: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    for table in BY_MONTH {
+        let query = format!(
+            "SELECT relname::text AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+             WHERE inhparent = '{table}'::regclass ORDER BY relname"
+        );
+        for row in sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut *tx).await? {
+            let name: String = row.try_get("name")?;
+            if !month_of(table, &name).is_some_and(|month| ended_before(month, oldest)) {
+                continue;
+            }
+            if table == "audit_log" {
+                let anchor = format!(
+                    "INSERT INTO audit_anchor AS anchor (seq, hash)
+                     SELECT max(id), (SELECT hash FROM {name} WHERE hash IS NOT NULL ORDER BY id DESC LIMIT 1)
+                     FROM {name} HAVING max(id) IS NOT NULL
+                     ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
+                     WHERE anchor.seq < excluded.seq"
+                );
+                sqlx::raw_sql(AssertSqlSafe(anchor)).execute(&mut *tx).await?;
+            }
+            tracing::info!(part = name, "a month that is older than the retention is dropped");
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut *tx).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The first day of a month.
+fn month(at: DateTime<Utc>) -> NaiveDate {
+    let day = at.date_naive();
+    day.with_day(1).unwrap_or(day)
+}
+
+/// The name of a month's part.
+fn part(table: &str, month: NaiveDate) -> String {
+    format!("{table}_{}", month.format("%Y_%m"))
+}
+
+/// The month of a part, by its name; none for the part that takes the rest.
+fn month_of(table: &str, part: &str) -> Option<NaiveDate> {
+    let month = part.strip_prefix(table)?.strip_prefix('_')?;
+    NaiveDate::parse_from_str(&format!("{month}_01"), "%Y_%m_%d").ok()
+}
+
+fn ended_before(month: NaiveDate, oldest: DateTime<Utc>) -> bool {
+    month.checked_add_months(Months::new(1)).is_some_and(|end| end.and_time(NaiveTime::MIN).and_utc() <= oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_found_by_the_name_of_its_part() {
+        let may = NaiveDate::from_ymd_opt(2026, 5, 1).unwrap();
+        assert_eq!(month_of("audit_log", &part("audit_log", may)), Some(may));
+        assert_eq!(month_of("audit_log", "audit_log_rest"), None);
+    }
+
+    #[test]
+    fn a_month_is_old_when_its_last_moment_is() {
+        let may = NaiveDate::from_ymd_opt(2026, 5, 1).unwrap();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        assert!(!ended_before(may, at("2026-05-31T23:59:59Z")));
+        assert!(ended_before(may, at("2026-06-01T00:00:00Z")));
+    }
+}

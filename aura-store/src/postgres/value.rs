@@ -1,0 +1,65 @@
+//! Values that PostgreSQL cannot hold as they are: the character NUL, which its texts do not know, and times past its calendar.
+
+use std::{borrow::Cow, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+/// Stands where a NUL was. Models write NUL now and then, and a text that could not be stored would hold up its job for ever.
+const IN_PLACE_OF_NUL: &str = "\u{fffd}";
+
+/// A text without NUL.
+pub(super) fn text(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', IN_PLACE_OF_NUL)),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// A structured value without NUL, in its keys too.
+pub(super) fn json(value: Value) -> Value {
+    match value {
+        Value::String(held) if held.contains('\0') => Value::String(text(&held).into_owned()),
+        Value::Array(values) => Value::Array(values.into_iter().map(json).collect()),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (text(&key).into_owned(), json(value))).collect(),
+        other => other,
+    }
+}
+
+/// A structured value without NUL, as text.
+pub(super) fn json_text(value: &Value) -> String {
+    let written = value.to_string();
+    // The escape may also be a backslash's: then the slow way finds nothing to replace.
+    if written.contains("\\u0000") { json(value.clone()).to_string() } else { written }
+}
+
+/// Cuts a moment to the microsecond, which is what the tables hold.
+pub(super) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}
+
+/// The moment `wait` after `now`; a wait without end gives the end of the year 9999.
+pub(super) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    let end = DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(now);
+    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+    now.checked_add_signed(wait).map_or(end, |at| at.min(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json as make;
+
+    #[test]
+    fn a_nul_is_replaced_wherever_it_stands() {
+        let value = make!({ "a\0": ["x\0y", { "b": "\\u0000" }], "n": 1 });
+        let text = json_text(&value);
+        assert_eq!(text, make!({ "a\u{fffd}": ["x\u{fffd}y", { "b": "\\u0000" }], "n": 1 }).to_string());
+        assert_eq!(super::text("a\0b"), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn an_endless_wait_ends_in_the_year_9999() {
+        assert_eq!(after(Utc::now(), Duration::MAX).to_rfc3339(), "9999-12-31T23:59:59+00:00");
+    }
+}

@@ -1,0 +1,172 @@
+//! One writing verb: a transaction with its moment, its trail and its commit.
+
+use std::{collections::HashMap, future::Future};
+
+use aura_core::{JobId, ModelId, StoreError, WorkerId, contract::store::Each};
+use chrono::{DateTime, Utc};
+use sqlx::{
+    Postgres, Row as _, Transaction,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use uuid::Uuid;
+
+use super::{
+    Core,
+    error::{failed, run_again},
+    read::begin,
+    row::Named,
+    trail::Trail,
+    value,
+};
+
+/// A statement with its values.
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// How often a transaction is run again when another one was in its way.
+const TRIES: u32 = 5;
+
+/// A writing verb under way. Dropping it undoes everything.
+pub(super) struct Write<'s> {
+    pub(super) core: &'s Core,
+    tx: Transaction<'static, Postgres>,
+    action: &'static str,
+    /// The moment of the verb, by the clock that judges leases.
+    pub(super) now: DateTime<Utc>,
+    /// What is written at the end.
+    pub(super) trail: Trail,
+}
+
+/// Does a verb, one transaction, and does it again when another transaction was in its way (a deadlock, a serialization
+/// failure): nothing was done then.
+pub(super) async fn again<T, F: Future<Output = Result<T, StoreError>>>(verb: impl Fn() -> F) -> Result<T, StoreError> {
+    let mut tries = 1;
+    loop {
+        match verb().await {
+            Err(error) if run_again(&error) && tries < TRIES => {
+                tracing::debug!(tries, %error, "another transaction was in the way");
+                tries += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+impl Core {
+    /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
+    pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
+        let mut tx = begin(&self.pool, &self.begin).await.map_err(failed(action))?;
+        let now = match &self.clock {
+            Some(clock) => clock.now(),
+            None => {
+                let row = sqlx::query("SELECT clock_timestamp() AS now").persistent(!self.pooled).fetch_one(&mut *tx);
+                row.await.and_then(|row| row.try_get("now")).map_err(failed(action))?
+            }
+        };
+        Ok(Write { core: self, tx, action, now: value::micros(now), trail: Trail::default() })
+    }
+}
+
+impl Write<'_> {
+    fn prepared<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
+        statement.persistent(!self.core.pooled)
+    }
+
+    /// Runs a statement; answers with the number of rows it changed.
+    pub(super) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        let statement = self.prepared(statement);
+        let done = statement.execute(&mut *self.tx).await.map_err(failed(self.action))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs a statement that gives at most one row.
+    pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
+        let statement = self.prepared(statement);
+        statement.fetch_optional(&mut *self.tx).await.map_err(failed(self.action))
+    }
+
+    /// Runs a statement that gives rows.
+    pub(super) async fn rows(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
+        let statement = self.prepared(statement);
+        statement.fetch_all(&mut *self.tx).await.map_err(failed(self.action))
+    }
+
+    /// Writes the trail and makes everything durable.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let trail = std::mem::take(&mut self.trail);
+        let last = trail.write(&mut self).await?;
+        self.tx.commit().await.map_err(failed(self.action))?;
+        if let Some(seq) = last {
+            self.core.news.wrote(seq);
+        }
+        Ok(())
+    }
+
+    /// The names of models, for the trail; those that are not there are left out.
+    pub(super) async fn names_of(
+        &mut self,
+        models: impl IntoIterator<Item = ModelId>,
+    ) -> Result<HashMap<ModelId, String>, StoreError> {
+        let mut names = HashMap::new();
+        let mut unknown = Vec::new();
+        for model in models {
+            match self.core.known_name(model) {
+                Some(name) => drop(names.insert(model, name)),
+                None => unknown.push(model.0),
+            }
+        }
+        if !unknown.is_empty() {
+            let query = sqlx::query("SELECT id, name FROM models WHERE id = ANY($1)").bind(unknown);
+            for row in self.rows(query).await? {
+                let named = Named::new("model", &row);
+                names.insert(ModelId(named.small("id")?), named.get("name")?);
+            }
+            self.core.learn_names(names.iter().map(|(id, name)| (*id, name.clone())));
+        }
+        Ok(names)
+    }
+
+    /// Why fenced statements changed nothing for these jobs: the job is unknown, or the lease is not this worker's any more.
+    pub(super) async fn lost(&mut self, missing: &[(JobId, Option<WorkerId>)]) -> Result<Vec<StoreError>, StoreError> {
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = missing.iter().map(|(job, _)| job.as_uuid()).collect();
+        let rows = self.rows(sqlx::query("SELECT id FROM jobs WHERE id = ANY($1)").bind(ids)).await?;
+        let known: Vec<Uuid> = super::row::each(&rows, |row| Named::new("job", row).get("id"))?;
+        let why = |(job, worker): &(JobId, Option<WorkerId>)| match known.contains(&job.as_uuid()) {
+            true => StoreError::LeaseLost { job: *job, worker: worker.clone() },
+            false => StoreError::not_found("job", job),
+        };
+        Ok(missing.iter().map(why).collect())
+    }
+}
+
+/// Answers of a batch whose items are worked off in any order.
+pub(super) struct Answers<T>(Vec<Option<Result<T, StoreError>>>);
+
+impl<T> Answers<T> {
+    /// No answers yet, for `items` items.
+    pub(super) fn of(items: usize) -> Self {
+        Self(std::iter::repeat_with(|| None).take(items).collect())
+    }
+
+    /// The answer of one item.
+    pub(super) fn set(&mut self, item: usize, answer: Result<T, StoreError>) {
+        if let Some(place) = self.0.get_mut(item) {
+            *place = Some(answer);
+        }
+    }
+
+    /// The items that have no answer.
+    pub(super) fn missing(&self) -> Vec<usize> {
+        self.0.iter().enumerate().filter(|(_, answer)| answer.is_none()).map(|(item, _)| item).collect()
+    }
+
+    /// All answers, in the order of the items.
+    pub(super) fn all(self) -> Result<Each<T>, StoreError> {
+        let missing =
+            || StoreError::Backend { action: "answer every item of a batch", source: "one has no answer".into() };
+        self.0.into_iter().map(|answer| answer.ok_or_else(missing)).collect()
+    }
+}
