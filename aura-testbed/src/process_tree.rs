@@ -22,16 +22,21 @@ impl ProcessTree {
 
     /// CPU time used so far, by user and system together: of the process, its children, and its children that ended.
     ///
-    /// Living processes count to the nanosecond where the kernel tells, ended ones to 10 ms in all. Children of
-    /// children count once they ended, which suits PostgreSQL: it has none.
+    /// A living process with one thread counts to the nanosecond where the kernel tells, others and the ended ones to
+    /// 10 ms. Children of children count once they ended, which suits PostgreSQL: it has none.
     ///
     /// # Errors
     ///
     /// When the process is gone, or the machine has no `/proc`.
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        let root = Stat::read(self.root)?;
-        let children: Duration = self.children()?.into_iter().filter_map(|child| own_time(child).ok()).sum();
-        Ok(own_time(self.root)? + root.ended_children + children)
+        loop {
+            let ended = Stat::read(self.root)?.ended_children;
+            let living: Duration = self.children()?.into_iter().filter_map(|child| own_time(child).ok()).sum();
+            // A child that ended in between may be in neither figure, or in both.
+            if Stat::read(self.root)?.ended_children == ended {
+                return Ok(own_time(self.root)? + living + ended);
+            }
+        }
     }
 
     /// The ids of the processes whose parent is the root, in any order.
@@ -74,12 +79,13 @@ fn signal(name: &str, to: &[u32]) -> io::Result<()> {
 }
 
 /// What one process used itself.
+///
+/// `stat` counts all its threads, cut to 10 ms; `schedstat` is exact but knows the first thread only, which is all that
+/// a process of PostgreSQL has. The larger of the two is the nearer one.
 fn own_time(id: u32) -> io::Result<Duration> {
     let exact = fs::read_to_string(format!("/proc/{id}/schedstat")).ok();
-    match exact.and_then(|text| text.split_whitespace().next()?.parse().ok()) {
-        Some(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
-        None => Ok(Stat::read(id)?.own),
-    }
+    let first_thread = exact.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    Ok(Stat::read(id)?.own.max(Duration::from_nanos(first_thread)))
 }
 
 /// The fields of `/proc/PID/stat` that are of use here.
