@@ -84,14 +84,32 @@ impl Stage {
     }
 
     async fn claim(&self, worker: &str) -> Vec<aura_orchestra::core::contract::Claimed> {
+        self.claim_of("model", worker).await
+    }
+
+    async fn claim_of(&self, model: &str, worker: &str) -> Vec<aura_orchestra::core::contract::Claimed> {
         let request = WorkRequest {
             worker_id: WorkerId::new(worker).expect("a name"),
-            models: vec![ModelName::new("model").expect("a name")],
+            models: vec![ModelName::new(model).expect("a name")],
             max: 1,
             wait: Duration::ZERO,
             door: Door::Remote,
         };
         self.orchestra.claim(&request).await.expect("claims")
+    }
+
+    /// Registers a local model that a remote worker may work for.
+    async fn register(&self, name: &str) {
+        let profile = ModelProfile::new(name, ModelKind::Local, "test", name).expect("a profile");
+        self.orchestra.register(&profile).await.expect("registered");
+    }
+
+    /// Moves the clock, and lets everybody see it.
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn count(&self, action: Action) -> usize {
@@ -268,5 +286,57 @@ async fn a_held_model_gets_nothing_and_its_waiting_jobs_go_back() {
     assert!(stage.orchestra.waiting_reason(job).expect("a reason").contains("it is being moved"));
     stage.orchestra.release_hold("model").await.expect("released");
     stage.until(Action::JobAssigned, 2, Duration::ZERO).await;
+    stage.orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_comes_for_goes_to_a_model_that_somebody_works_for() {
+    let stage = Stage::with(Settings::default(), 0).await;
+    let prd = stage.submit().await;
+    stage.until(Action::JobAssigned, 1, Duration::ZERO).await;
+    stage.register("attended").await;
+    let (mut claimed, mut seconds) = (Vec::new(), 0);
+    while claimed.is_empty() && seconds < 300 {
+        seconds += 5;
+        stage.pass(Duration::from_secs(5)).await;
+        claimed = stage.claim_of("attended", "w").await;
+        if seconds == 30 {
+            let why = stage.orchestra.waiting_reason(prd.jobs[0]).expect("it waits");
+            assert_eq!(why, "model has it, but no worker asks for its jobs");
+        }
+    }
+    assert_eq!(claimed.len(), 1, "after {seconds} s");
+    assert!((60..=70).contains(&seconds), "after {seconds} s");
+    assert_eq!(stage.count(Action::JobUnassigned).await, 1);
+    stage.orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_waits_for_a_model_that_is_worked_for_rather_than_go_where_nobody_comes() {
+    let stage = Stage::with(Settings::default(), 0).await;
+    stage.register("attended").await;
+    assert!(stage.claim_of("attended", "w").await.is_empty());
+    let (_first, second) = (stage.submit().await, stage.submit().await);
+    stage.pass(Duration::from_secs(1)).await;
+    let why = stage.orchestra.waiting_reason(second.jobs[0]).expect("it waits");
+    assert_eq!(
+        why,
+        "model: no worker asks for its jobs, another model goes first; attended: works on 1 job(s) already"
+    );
+    assert_eq!(stage.claim_of("attended", "w").await.len(), 1);
+    stage.orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_stays_attended_while_the_workers_of_its_process_are_busy() {
+    let stage = Stage::with(Settings::default(), 1).await;
+    stage.submit().await;
+    stage.asked.notified().await;
+    for _ in 0..30 {
+        stage.pass(Duration::from_secs(5)).await;
+    }
+    let asked = stage.orchestra.find_model("model").await.expect("known").asked_at.expect("noted");
+    assert!(stage.clock.now() - asked <= chrono::TimeDelta::seconds(10), "{asked}");
+    stage.cue.notify_one();
     stage.orchestra.stop().await;
 }

@@ -86,6 +86,9 @@ async fn a_worker_of_the_users_document_drives_a_job_from_submission_to_validate
     let name = job["assigned_model"].as_str().expect("a model").to_owned();
     let short = name.strip_prefix("employee_").expect("a backend name").to_owned();
     let other = if short == "ollama" { "gemini" } else { "ollama" };
+    house.get(&format!("/jobs?status=ASSIGNED&model={short}")).await;
+    let asked = async |name: &str| house.orchestra.find_model(name).await.expect("known").asked_at.is_some();
+    assert_eq!((asked(&short).await, asked(other).await), (true, false), "looking for assigned work is asking for it");
 
     // It claims with its id as a bare JSON string; the second one comes too late.
     let claimed = house.post(&format!("/jobs/{id}/claim"), &json!("worker-1")).await.accepted(200);

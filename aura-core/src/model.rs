@@ -132,6 +132,9 @@ pub struct Model {
     pub standing: Standing,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
+    /// When a worker last asked for its jobs, by the store's clock; absent while none did.
+    #[serde(default)]
+    pub asked_at: Option<DateTime<Utc>>,
 }
 
 impl Model {

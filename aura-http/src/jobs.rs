@@ -143,6 +143,10 @@ pub(crate) async fn list(
         after: params::word::<JobId>("after", params.after.as_deref())?,
         limit,
     };
+    // Only a worker has reason to ask what is assigned to a model.
+    if let (Some(JobStatus::Assigned), Some(model)) = (filter.status, filter.model) {
+        app.orchestra.attend(&[model]).await?;
+    }
     let jobs = app.orchestra.jobs(&filter).await?;
     let names = Names::read(&app.orchestra).await?;
     let mut views = Vec::new();

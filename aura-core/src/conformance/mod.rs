@@ -82,6 +82,7 @@ macro_rules! store_conformance {
                 staff {
                     a_name_is_registered_once
                     employing_again_keeps_number_standing_and_hold
+                    asking_for_a_models_jobs_is_noted_by_the_stores_clock
                     a_standing_is_changed_by_one_of_twenty
                     what_hr_saw_last_is_kept_for_each_model
                     promotions_are_paged_newest_first

@@ -17,6 +17,7 @@ use super::{
     hr::Hr,
     manager::{
         JobManager,
+        attendance::{self, Notes},
         schedule::{Scheduler, Waiting},
         select::Uniform,
     },
@@ -158,12 +159,12 @@ impl OrchestraBuilder {
             sandbox: sandbox.as_ref().map(|sandbox| sandbox.capabilities()),
             allow_unsandboxed: settings.allow_unsandboxed,
         };
-        let mut attended = HashSet::new();
+        let mut staffed = Vec::new();
         let mut in_house = HashSet::new();
         for adapter in adapters.values() {
             let model = store.employ(adapter.profile()).await?;
             if workers > 0 {
-                attended.insert(model.id);
+                staffed.push(model.id);
             }
             if adapter.profile().origin == Origin::InHouse {
                 in_house.insert(model.id);
@@ -184,7 +185,7 @@ impl OrchestraBuilder {
             clock: Arc::clone(&clock),
             shutdown: Arc::clone(&shutdown),
             settings: settings.clone(),
-            attended: Mutex::new(attended),
+            notes: Notes::default(),
         });
         let accountant = Arc::new(Accountant {
             store: Arc::clone(&store),
@@ -200,6 +201,9 @@ impl OrchestraBuilder {
             examined: Mutex::default(),
         });
 
+        if !staffed.is_empty() {
+            shutdown.spawn(attendance::keep(Arc::clone(&manager), staffed));
+        }
         let scheduler =
             Scheduler { manager: Arc::clone(&manager), policy, probe: self.probe, waiting: waiting.clone() };
         shutdown.spawn(scheduler.run());

@@ -41,7 +41,7 @@ use crate::{
     },
     error::{Error, Result},
     evidence::{TestCase, TestOutcome, Tick},
-    ids::{Actor, JobId, ModelName, PrdId, WorkerId},
+    ids::{Actor, JobId, ModelId, ModelName, PrdId, WorkerId},
     job::{Job, JobEvent, LeaseProof},
     model::{Model, ModelProfile, Origin},
     prd::{NewPrd, Prd},
@@ -370,6 +370,15 @@ impl Orchestra {
             return Err(Error::Stopping);
         }
         self.inner.manager.claim_job(job, worker).await
+    }
+
+    /// Notes that a worker asks for the jobs of these models, for one that looks at the list instead of claiming: jobs go to
+    /// models that are worked for first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn attend(&self, models: &[ModelId]) -> Result<()> {
+        self.inner.manager.attend(models).await
     }
 
     /// Judges a submitted job by an outside validator's checklist: every tick must be ok. The evidence has the strength

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::hr::HrSettings;
+use crate::engine::{hr::HrSettings, manager::attendance::NOTE_EVERY};
 
 /// Pace and rules of an orchestra; every value has a default.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,9 @@ pub struct Settings {
     pub poll: Duration,
     /// Most local models that may be busy at once (default 3).
     pub max_local: usize,
+    /// A model counts as worked for when a worker asked for its jobs within this time (default 60 s). Jobs go to such models
+    /// first, and come back from the others.
+    pub attendance: Duration,
     /// Share of assignments that go to a uniformly chosen model, suspended ones included (default 0.02).
     pub probe_share: f64,
     /// PRDs that are tested and scored at the same time (default 2).
@@ -47,6 +50,7 @@ impl Default for Settings {
             grace: Duration::from_secs(20),
             poll: Duration::from_secs(1),
             max_local: 3,
+            attendance: Duration::from_secs(60),
             probe_share: 0.02,
             accountants: 2,
             hr_interval: Duration::from_secs(3600),
@@ -69,6 +73,14 @@ impl Settings {
             return Err(format!(
                 "heartbeat ({:?}) must be at most half of lease ({:?}), or one lost beat loses the job",
                 self.heartbeat, self.lease
+            ));
+        }
+        let notes = self.poll.saturating_add(NOTE_EVERY).saturating_mul(2);
+        if self.attendance < notes {
+            return Err(format!(
+                "attendance ({:?}) must be at least {notes:?}, which is twice poll and {NOTE_EVERY:?}, or models that are \
+                 worked for look abandoned",
+                self.attendance
             ));
         }
         for (name, value) in [

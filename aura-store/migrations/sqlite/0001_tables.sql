@@ -21,7 +21,9 @@ CREATE TABLE models (
     stub           TEXT,
     hold           TEXT,
     standing       TEXT    NOT NULL DEFAULT 'trial'
-                           CHECK (standing IN ('trial', 'member', 'senior', 'restricted', 'suspended'))
+                           CHECK (standing IN ('trial', 'member', 'senior', 'restricted', 'suspended')),
+    -- When a worker last asked for its jobs.
+    asked_at       TEXT
 ) STRICT;
 
 -- What users submitted. The verdict stands apart, so that settling does not rewrite a long request.

@@ -21,6 +21,7 @@ impl State {
             hold: None,
             standing: Standing::Trial,
             created_at: self.now,
+            asked_at: None,
         };
         self.models.push(model.clone());
         let details = json!({ "model": profile.name, "kind": profile.kind, "identity": profile.identity });
@@ -95,6 +96,15 @@ impl ModelStore for MemoryStore {
 
     async fn set_hold(&self, model: ModelId, hold: Option<String>, actor: &Actor) -> Result<Model, StoreError> {
         self.verb(|state| state.set_hold(model, hold, actor))
+    }
+
+    async fn attend(&self, models: &[ModelId]) -> Result<(), StoreError> {
+        self.verb(|state| {
+            for model in state.models.iter_mut().filter(|model| models.contains(&model.id)) {
+                model.asked_at = Some(state.now);
+            }
+        });
+        Ok(())
     }
 
     async fn change_standings(&self, changes: &[StandingChange]) -> Result<Each<Promotion>, StoreError> {

@@ -10,7 +10,7 @@ use aura_core::{
     },
     resources::Needs,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 
 use super::{
@@ -23,7 +23,8 @@ use super::{
 macro_rules! model_columns {
     () => {
         "id, name, kind, coalesce(endpoint, '') AS endpoint, is_active, created_at, provider, \
-         coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing "
+         coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing, \
+         asked_at "
     };
 }
 
@@ -48,6 +49,7 @@ fn model(row: &SqliteRow) -> Result<Model, StoreError> {
         hold: named.get("hold")?,
         standing: named.parsed("standing")?,
         created_at: named.time("created_at")?,
+        asked_at: named.maybe_time("asked_at")?,
     })
 }
 
@@ -164,6 +166,15 @@ impl ModelStore for SqliteStore {
         write.commit().await?;
         model.hold = hold;
         Ok(model)
+    }
+
+    async fn attend(&self, models: &[ModelId]) -> Result<(), StoreError> {
+        let mut write = self.write("note which models are worked for").await?;
+        let query = sqlx::query("UPDATE models SET asked_at = ? WHERE id IN (SELECT value FROM json_each(?))")
+            .bind(write.now_text())
+            .bind(Value::from_iter(models.iter().map(|model| model.0)).to_string());
+        write.run(query).await?;
+        write.commit().await
     }
 
     async fn change_standings(&self, changes: &[StandingChange]) -> Result<Each<Promotion>, StoreError> {

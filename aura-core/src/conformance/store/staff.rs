@@ -1,5 +1,7 @@
 //! Promises about employed models and what HR decides about them.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use futures::future::join_all;
 
@@ -33,6 +35,26 @@ pub async fn employing_again_keeps_number_standing_and_hold(harness: &impl Store
     scene.store.employ(&moved).await.expect("employed");
     assert_eq!(scene.audit().await.len(), written, "nothing changed, so nothing is written");
     assert!(written >= entries);
+}
+
+/// Every node sees who is worked for; the note is no step of anybody, so the log stays as it is.
+pub async fn asking_for_a_models_jobs_is_noted_by_the_stores_clock(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    assert_eq!((a.asked_at, b.asked_at), (None, None));
+    let entries = scene.audit().await.len();
+    let asked = async || -> Vec<_> {
+        scene.store.models().await.expect("readable").into_iter().map(|model| model.asked_at).collect()
+    };
+    scene.store.attend(&[b.id, crate::ModelId(99)]).await.expect("noted, and the unknown one ignored");
+    let [None, Some(first)] = asked().await[..] else { panic!("{:?}", asked().await) };
+    scene.advance(Duration::from_secs(7)).await;
+    scene.store.attend(&[a.id, b.id]).await.expect("noted");
+    let [Some(of_a), Some(of_b)] = asked().await[..] else { panic!("{:?}", asked().await) };
+    assert!(of_a == of_b && of_b - first >= chrono::TimeDelta::seconds(7), "{first} {of_a} {of_b}");
+    scene.store.employ(&profile("b")).await.expect("employed again");
+    assert_eq!(asked().await[1], Some(of_b), "employing keeps it");
+    assert_eq!(scene.audit().await.len(), entries);
 }
 
 async fn change(scene: &Scene<'_>, model: &crate::Model, action: HrAction) -> Result<crate::Promotion, StoreError> {

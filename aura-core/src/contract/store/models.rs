@@ -42,6 +42,10 @@ pub trait ModelStore: fmt::Debug + Send + Sync {
     /// Sets or lifts the operator's hold; answers with the model.
     async fn set_hold(&self, model: ModelId, hold: Option<String>, actor: &Actor) -> Result<Model, StoreError>;
 
+    /// Notes that a worker asks for these models' jobs: [`Model::asked_at`] becomes now, by the store's clock. Unknown ids
+    /// are ignored; no audit entry is written.
+    async fn attend(&self, models: &[ModelId]) -> Result<(), StoreError>;
+
     /// Changes standings, each with its `promotions` row and `is_active`; a standing that is no longer `from` is a
     /// conflict and changes nothing.
     async fn change_standings(&self, changes: &[StandingChange]) -> Result<Each<Promotion>, StoreError>;

@@ -1,6 +1,9 @@
 //! Whether one more job fits on a model: its own limit, the local models that may be busy, the memory of the GPUs.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use crate::{
     contract::store::ModelLoad,
@@ -14,6 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Fleet {
     load: HashMap<ModelId, u32>,
+    attended: HashSet<ModelId>,
     busy_local: Vec<ModelId>,
     max_local: usize,
     resources: Resources,
@@ -44,14 +48,24 @@ impl fmt::Display for NoRoom {
 }
 
 impl Fleet {
-    pub(crate) fn new(models: &[Model], load: &[ModelLoad], max_local: usize, resources: Resources) -> Self {
-        let load: HashMap<_, _> = load.iter().map(|l| (l.model, l.assigned + l.in_progress)).collect();
-        let busy_local = models
-            .iter()
-            .filter(|model| model.profile.kind == ModelKind::Local && load.get(&model.id).is_some_and(|n| *n > 0))
-            .map(|model| model.id)
-            .collect();
-        Self { load, busy_local, max_local, resources }
+    /// `attended`: the models that a worker works for. What is assigned to the others keeps nothing busy: it only waits.
+    pub(crate) fn new(
+        models: &[Model],
+        load: &[ModelLoad],
+        attended: HashSet<ModelId>,
+        max_local: usize,
+        resources: Resources,
+    ) -> Self {
+        let is_local = |id| models.iter().any(|model| model.id == id && model.profile.kind == ModelKind::Local);
+        let is_busy = |l: &&ModelLoad| l.in_progress > 0 || (l.assigned > 0 && attended.contains(&l.model));
+        let busy_local = load.iter().filter(is_busy).map(|l| l.model).filter(|id| is_local(*id)).collect();
+        let load = load.iter().map(|l| (l.model, l.assigned + l.in_progress)).collect();
+        Self { load, attended, busy_local, max_local, resources }
+    }
+
+    /// Whether a worker works for the model.
+    pub(crate) fn is_attended(&self, model: ModelId) -> bool {
+        self.attended.contains(&model)
     }
 
     /// Jobs that a model has.
@@ -85,7 +99,8 @@ impl Fleet {
     /// Counts a job that was just given to `model`.
     pub(crate) fn occupy(&mut self, model: &Model) {
         *self.load.entry(model.id).or_default() += 1;
-        if model.profile.kind == ModelKind::Local && !self.busy_local.contains(&model.id) {
+        let keeps_busy = model.profile.kind == ModelKind::Local && self.is_attended(model.id);
+        if keeps_busy && !self.busy_local.contains(&model.id) {
             self.busy_local.push(model.id);
         }
     }
@@ -108,13 +123,15 @@ mod tests {
             hold: None,
             standing: Standing::Trial,
             created_at: chrono::DateTime::UNIX_EPOCH,
+            asked_at: None,
         }
     }
 
     fn fleet(models: &[Model], busy: &[i32], resources: Resources) -> Fleet {
         let load: Vec<_> =
             busy.iter().map(|id| ModelLoad { model: ModelId(*id), assigned: 0, in_progress: 1 }).collect();
-        Fleet::new(models, &load, 3, resources)
+        let attended = load.iter().map(|load| load.model).collect();
+        Fleet::new(models, &load, attended, 3, resources)
     }
 
     #[test]
@@ -123,6 +140,18 @@ mod tests {
         let fleet = fleet(&models, &[1, 2, 3], Resources::default());
         assert_eq!(fleet.room_for(&models[3]), Err(NoRoom::MaxLocal { max: 3 }));
         assert_eq!(fleet.room_for(&model(5, ModelKind::Cloud)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_assigned_to_models_that_nobody_works_for_keeps_no_room() {
+        let models: Vec<_> = (1..=4).map(|id| model(id, ModelKind::Local)).collect();
+        let load: Vec<_> = (1..=3).map(|id| ModelLoad { model: ModelId(id), assigned: 1, in_progress: 0 }).collect();
+        let fleet = |attended: &[i32]| {
+            let attended = attended.iter().map(|id| ModelId(*id)).collect();
+            Fleet::new(&models, &load, attended, 3, Resources::default())
+        };
+        assert_eq!(fleet(&[4]).room_for(&models[3]), Ok(()));
+        assert_eq!(fleet(&[1, 2, 3, 4]).room_for(&models[3]), Err(NoRoom::MaxLocal { max: 3 }));
     }
 
     #[test]

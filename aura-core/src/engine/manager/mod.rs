@@ -1,14 +1,11 @@
 //! The manager: a worker's door in this process, and the loop that gives jobs to models.
 
+pub(crate) mod attendance;
 pub(crate) mod capacity;
 pub(crate) mod schedule;
 pub mod select;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -20,7 +17,7 @@ use crate::{
         ArtifactUpload, Claimed, Manager, Release, Report, Reported, Store, StoreError, WorkRequest,
         store::{ArtifactBatch, Claim, ClaimedJob, Each, Wanted},
     },
-    engine::{bell::Bells, roster::Roster, settings::Settings, shutdown::Shutdown},
+    engine::{bell::Bells, pace::Chain, roster::Roster, settings::Settings, shutdown::Shutdown},
     error::{Error, Result},
     ids::{JobId, ModelId, WorkerId},
     job::{Door, LeaseProof},
@@ -35,8 +32,7 @@ pub(crate) struct JobManager {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shutdown: Arc<Shutdown>,
     pub(crate) settings: Settings,
-    /// Models whose jobs some worker has asked for in this process: they go before those that nobody works for.
-    pub(crate) attended: Mutex<HashSet<ModelId>>,
+    pub(crate) notes: attendance::Notes,
 }
 
 impl JobManager {
@@ -51,6 +47,12 @@ impl JobManager {
         let claim = Claim { worker, door: Door::Remote, wanted: Wanted::Job(job), lease };
         let claimed = self.store.claim(&claim).await?.pop();
         let claimed = claimed.ok_or_else(|| StoreError::conflict("job", job, "cannot be claimed now"))?;
+        if let Some(model) = claimed.job.state.model()
+            && let Err(error) = self.attend(&[model]).await
+        {
+            // The worker has its job: only the others learn later that somebody works for the model.
+            tracing::warn!(%model, error = %Chain(&error), "a worker's visit could not be noted");
+        }
         self.with_name(claimed).await
     }
 
@@ -77,13 +79,18 @@ impl JobManager {
         Ok(claimed)
     }
 
-    fn attend(&self, models: &[ModelId]) {
-        let mut attended = self.attended.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = attended.len();
-        attended.extend(models);
-        if attended.len() > before {
+    /// Notes that a worker asks for these models' jobs.
+    pub(crate) async fn attend(&self, models: &[ModelId]) -> Result<()> {
+        let now = self.clock.now();
+        let due = self.notes.due(models, now);
+        if due.is_empty() {
+            return Ok(());
+        }
+        self.store.attend(&due).await?;
+        if self.notes.made(&due, now, self.settings.attendance) {
             self.bells.schedule.ring();
         }
+        Ok(())
     }
 }
 
@@ -118,7 +125,6 @@ impl Manager for JobManager {
             return Err(Error::invalid("models", "is empty: name the models whose jobs this worker does"));
         }
         let models = self.roster.ids(&request.models).await?;
-        self.attend(&models);
         let mut stop = self.shutdown.signal();
         let mut bell = self.bells.claim.listen();
         let wait = self.clock.sleep(request.wait.min(Self::MAX_WAIT));
@@ -127,6 +133,7 @@ impl Manager for JobManager {
             if stop.is_stopping() {
                 return Ok(Vec::new());
             }
+            self.attend(&models).await?;
             let claimed = self.try_claim(request, &models, request.max).await?;
             if !claimed.is_empty() || request.wait.is_zero() {
                 return Ok(claimed);

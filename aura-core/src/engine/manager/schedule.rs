@@ -8,7 +8,11 @@ use std::{
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
-use super::{JobManager, capacity::Fleet};
+use super::{
+    JobManager,
+    attendance::{attended, passed},
+    capacity::Fleet,
+};
 use crate::{
     contract::{
         Candidate, Candidates, ResourceProbe, SelectionPolicy,
@@ -83,7 +87,9 @@ impl Scheduler {
         }
         let models = manager.roster.refresh().await?;
         self.take_back_from_held(&models).await?;
-        let (assignments, waiting) = self.look_far_enough(&models, rng).await?;
+        let waiting_there = self.take_back_from_unattended(&models).await?;
+        let (assignments, mut waiting) = self.look_far_enough(&models, rng).await?;
+        waiting.extend(waiting_there);
         self.waiting.replace(waiting);
         if assignments.is_empty() {
             return Ok(0);
@@ -132,14 +138,51 @@ impl Scheduler {
                 ..JobFilter::default()
             };
             let jobs: Vec<_> = self.manager.store.jobs(&filter).await?.iter().map(|job| job.id).collect();
-            if jobs.is_empty() {
-                continue;
-            }
-            let reason = format!("model {} is on hold: {hold}", model.profile.name);
-            for (job, answer) in jobs.iter().zip(self.manager.store.unassign(&jobs, &reason).await?) {
-                if let Err(error) = answer {
-                    tracing::debug!(%job, %error, "a job of a held model moved on by itself");
-                }
+            self.take_back(&jobs, &format!("model {} is on hold: {hold}", model.profile.name)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
+    /// may have them. Answers why the others wait.
+    async fn take_back_from_unattended(&self, models: &[Model]) -> Result<Vec<(JobId, String)>> {
+        let attendance = self.manager.settings.attendance;
+        let now = self.manager.clock.now();
+        let load = self.manager.store.load().await?;
+        let attended = attended(models, &load, now, attendance);
+        let mut waiting = Vec::new();
+        for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
+            let Some(model) = models.iter().find(|model| model.id == load.model) else { continue };
+            let filter = JobFilter {
+                status: Some(JobStatus::Assigned),
+                model: Some(model.id),
+                limit: PASS,
+                ..JobFilter::default()
+            };
+            let jobs = self.manager.store.jobs(&filter).await?;
+            let taken = self.taken_by_siblings(&jobs).await?;
+            let other_may_have = |job: &Job| {
+                let mut others = models.iter().filter(|other| attended.contains(&other.id));
+                others.any(|other| is_eligible(other, job, false, &taken).is_ok())
+            };
+            let (stuck, wait): (Vec<_>, Vec<_>) =
+                jobs.iter().partition(|job| passed(job.updated_at, now) >= attendance && other_may_have(job));
+            let name = &model.profile.name;
+            let stuck: Vec<_> = stuck.iter().map(|job| job.id).collect();
+            let reason = format!("{name} has it, but {NOBODY_ASKS} for {attendance:?}, and another model may have it");
+            self.take_back(&stuck, &reason).await?;
+            waiting.extend(wait.iter().map(|job| (job.id, format!("{name} has it, but {NOBODY_ASKS}"))));
+        }
+        Ok(waiting)
+    }
+
+    async fn take_back(&self, jobs: &[JobId], reason: &str) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        for (job, answer) in jobs.iter().zip(self.manager.store.unassign(jobs, reason).await?) {
+            if let Err(error) = answer {
+                tracing::debug!(%job, %error, "a job that was to be taken back moved on by itself");
             }
         }
         Ok(())
@@ -156,13 +199,13 @@ impl Scheduler {
         let stats: HashMap<_, _> =
             manager.store.stats(since).await?.into_iter().map(|stats| (stats.model_id, stats)).collect();
         let load = manager.store.load().await?;
+        let attended = attended(models, &load, manager.clock.now(), manager.settings.attendance);
         let resources = self.resources().await;
         let taken = self.taken_by_siblings(queued).await?;
         let mut round = Round {
             models,
             stats,
-            fleet: Fleet::new(models, &load, manager.settings.max_local, resources),
-            attended: manager.attended.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            fleet: Fleet::new(models, &load, attended, manager.settings.max_local, resources),
             taken,
         };
         let mut assignments = Vec::new();
@@ -210,7 +253,6 @@ struct Round<'a> {
     models: &'a [Model],
     stats: HashMap<ModelId, ModelStats>,
     fleet: Fleet,
-    attended: HashSet<ModelId>,
     taken: HashSet<(PrdId, ModelId)>,
 }
 
@@ -224,16 +266,29 @@ impl Round<'_> {
         rng: &mut dyn RngCore,
     ) -> Result<Assignment, String> {
         let mut ruled_out = Vec::new();
-        let mut fit: Vec<&Model> = Vec::new();
+        let mut rule_out = |model: &Model, why| ruled_out.push(json!({ "model": model.profile.name, "why": why }));
+        let mut eligible: Vec<&Model> = Vec::new();
         for model in self.models {
-            match self.may_have(model, job, probe) {
-                Ok(()) => fit.push(model),
-                Err(why) => ruled_out.push(json!({ "model": model.profile.name, "why": why })),
+            match is_eligible(model, job, probe, &self.taken) {
+                Ok(()) => eligible.push(model),
+                Err(why) => rule_out(model, why),
             }
         }
-        // A model that some worker asks for goes before one that nobody works for; one that has not had the job yet goes
-        // before one that has.
-        prefer(&mut fit, |model| self.attended.contains(&model.id));
+        // A job rather waits for a model that somebody works for than goes to one where it may wait for ever. When there is
+        // none, a worker that looks only at what is assigned may still come for it.
+        let has_attended = eligible.iter().any(|model| self.fleet.is_attended(model.id));
+        let mut fit: Vec<&Model> = Vec::new();
+        for model in eligible {
+            if has_attended && !self.fleet.is_attended(model.id) {
+                rule_out(model, format!("{NOBODY_ASKS}, another model goes first"));
+                continue;
+            }
+            match self.fleet.room_for(model) {
+                Ok(()) => fit.push(model),
+                Err(no_room) => rule_out(model, no_room.to_string()),
+            }
+        }
+        // One that has not had the job yet goes before one that has.
         prefer(&mut fit, |model| !job.tried.contains(&model.id));
         let candidates = Candidates {
             job: job.id,
@@ -260,25 +315,29 @@ impl Round<'_> {
         let reason = json!({ "choice": choice.reason, "ruled_out": ruled_out, "probe": probe });
         Ok(Assignment { job: job.id, model: model.id, probe, reason })
     }
+}
 
-    fn may_have(&self, model: &Model, job: &Job, probe: bool) -> Result<(), String> {
-        if job.pinned.is_some_and(|pinned| pinned != model.id) {
-            return Err("the job asks for another model".to_owned());
-        }
-        if let Some(hold) = &model.hold {
-            return Err(format!("on hold: {hold}"));
-        }
-        if !model.is_active && !probe {
-            return Err("suspended".to_owned());
-        }
-        if !model.takes(&job.role) {
-            return Err(format!("does not take the role {}", job.role));
-        }
-        if self.taken.contains(&(job.prd_id, model.id)) {
-            return Err("works on this PRD already".to_owned());
-        }
-        self.fleet.room_for(model).map_err(|no_room| no_room.to_string())
+/// Why a model is passed over that no worker works for.
+const NOBODY_ASKS: &str = "no worker asks for its jobs";
+
+/// Whether a model may have a job at all, however busy it is. `taken`: which models have other jobs of which PRDs.
+fn is_eligible(model: &Model, job: &Job, probe: bool, taken: &HashSet<(PrdId, ModelId)>) -> Result<(), String> {
+    if job.pinned.is_some_and(|pinned| pinned != model.id) {
+        return Err("the job asks for another model".to_owned());
     }
+    if let Some(hold) = &model.hold {
+        return Err(format!("on hold: {hold}"));
+    }
+    if !model.is_active && !probe {
+        return Err("suspended".to_owned());
+    }
+    if !model.takes(&job.role) {
+        return Err(format!("does not take the role {}", job.role));
+    }
+    if taken.contains(&(job.prd_id, model.id)) {
+        return Err("works on this PRD already".to_owned());
+    }
+    Ok(())
 }
 
 /// Keeps only the preferred ones, when there are any.
