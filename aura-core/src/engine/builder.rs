@@ -292,6 +292,7 @@ fn spawn_workers(
                 heartbeat: manager.settings.heartbeat,
                 poll: manager.settings.poll,
                 claim_wait: Duration::from_secs(30),
+                grace: manager.settings.grace,
             },
         };
         shutdown.spawn(worker.run(Arc::clone(shutdown)));

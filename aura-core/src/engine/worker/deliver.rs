@@ -7,16 +7,22 @@ use serde_json::{Value, json};
 use super::Worker;
 use crate::{
     artifact::{ArtifactKind, NewArtifact},
-    contract::{ArtifactUpload, Claimed, Release, Report},
+    contract::{ArtifactUpload, Release, Report},
     engine::pace::Chain,
     error::Error,
     generation::Generation,
+    ids::ModelName,
     job::LeaseProof,
 };
 
+/// The first wait before an unreachable manager is asked again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 impl Worker {
     /// Stores the pieces, then reports.
-    pub(super) async fn deliver(&self, claimed: &Claimed, proof: &LeaseProof, generation: &Generation, took_ms: i64) {
+    pub(super) async fn deliver(&self, model: &ModelName, proof: &LeaseProof, generation: &Generation, took_ms: i64) {
         let items = if generation.artifacts.is_empty() {
             // Whatever the answer was, it is kept: the scorer decides what it is worth.
             vec![NewArtifact { kind: ArtifactKind::Result, body: json!({ "output": generation.output }) }]
@@ -25,7 +31,7 @@ impl Worker {
         };
         let upload = ArtifactUpload {
             job: proof.job,
-            model: claimed.model.clone(),
+            model: model.clone(),
             worker: Some(proof.worker.clone()),
             token: proof.token,
             items,
@@ -62,23 +68,114 @@ impl Worker {
         }
     }
 
-    /// Tries until it is answered for good. `None` when the lease is lost: then nothing is left to do. It ends at the
-    /// latest when the lease does, since the heartbeat beside it drops the work.
+    /// Tries until it is answered for good. `None` when the lease is lost: then nothing is left to do. A manager that cannot be
+    /// reached is no fault of the model's: it is asked for as long as the lease lives. The heartbeat beside it drops the work
+    /// when the lease ends.
     async fn insist<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Option<Result<T, Error>>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        let mut tries = 0_u32;
+        let mut wait = FIRST_WAIT;
         loop {
             match call().await {
                 Err(Error::Store(crate::contract::StoreError::LeaseLost { .. })) => return None,
-                Err(error) if error.is_retryable() && tries < 10 => {
+                Err(error) if error.is_retryable() => {
                     tracing::warn!(what, error = %Chain(&error), "the manager could not be reached and is asked again");
-                    self.clock.sleep(error.retry_after().unwrap_or(Duration::from_millis(100 << tries.min(5)))).await;
-                    tries += 1;
+                    self.clock.sleep(error.retry_after().unwrap_or_default().max(wait)).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
                 }
                 answer => return Some(answer),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashMap,
+        sync::{Arc, Mutex},
+    };
+
+    use async_trait::async_trait;
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::{
+        artifact::Artifact,
+        clock::{Clock, VirtualClock},
+        contract::{Claimed, Manager, Reported, StoreError, WorkRequest},
+        engine::worker::WorkerPace,
+        ids::{JobId, WorkerId},
+        job::Door,
+    };
+
+    /// A manager whose store is away until a moment.
+    #[derive(Debug)]
+    struct AwayUntil {
+        back: DateTime<Utc>,
+        clock: VirtualClock,
+        reports: Mutex<Vec<bool>>,
+    }
+
+    impl AwayUntil {
+        fn ask(&self) -> Result<(), Error> {
+            if self.clock.now() < self.back {
+                return Err(StoreError::Unavailable { message: "away".to_owned(), source: None }.into());
+            }
+            Ok(())
+        }
+    }
+
+    #[async_trait]
+    impl Manager for AwayUntil {
+        async fn claim(&self, _: &WorkRequest) -> Result<Vec<Claimed>, Error> {
+            Ok(Vec::new())
+        }
+        async fn heartbeat(&self, _: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>, Error>>, Error> {
+            Ok(Vec::new())
+        }
+        async fn upload_artifacts(&self, _: &ArtifactUpload) -> Result<Vec<Artifact>, Error> {
+            self.ask().map(|()| Vec::new())
+        }
+        async fn report(&self, report: &Report) -> Result<Reported, Error> {
+            self.ask()?;
+            self.reports.lock().unwrap().push(report.success);
+            Ok(Reported { job: report.proof.job, repeated: false })
+        }
+        async fn release(&self, _: &Release) -> Result<(), Error> {
+            self.ask()
+        }
+    }
+
+    #[tokio::test]
+    async fn paid_work_is_handed_in_after_an_outage_of_minutes_and_nobody_is_blamed() {
+        let clock = VirtualClock::default();
+        let back = clock.now() + Duration::from_secs(300);
+        let manager = Arc::new(AwayUntil { back, clock: clock.clone(), reports: Mutex::default() });
+        let worker = Worker {
+            id: WorkerId::new("w").unwrap(),
+            door: Door::InProcess,
+            manager: Arc::clone(&manager) as _,
+            adapters: Arc::new(HashMap::new()),
+            clock: Arc::new(clock.clone()),
+            pace: WorkerPace {
+                heartbeat: Duration::from_secs(10),
+                poll: Duration::from_secs(1),
+                claim_wait: Duration::from_secs(30),
+                grace: Duration::from_secs(20),
+            },
+        };
+        let proof = LeaseProof { job: JobId::new(), worker: worker.id.clone(), token: None };
+        let model = ModelName::new("m").unwrap();
+        let generation = Generation::from_answer("x", crate::prd::Language::Python);
+        let delivering = tokio::spawn(async move { worker.deliver(&model, &proof, &generation, 1).await });
+        while !delivering.is_finished() {
+            clock.advance(Duration::from_secs(1));
+            tokio::task::yield_now().await;
+        }
+        delivering.await.unwrap();
+        assert_eq!(*manager.reports.lock().unwrap(), [true]);
+        assert!(clock.now() < back + Duration::from_secs(30), "it is not asked too seldom");
     }
 }

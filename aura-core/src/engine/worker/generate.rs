@@ -18,7 +18,7 @@ impl Worker {
     pub(super) async fn generate_and_deliver(&self, claimed: &Claimed, proof: &LeaseProof) {
         let started = self.clock.now();
         match self.generate(claimed).await {
-            Ok(generation) => self.deliver(claimed, proof, &generation, self.millis_since(started)).await,
+            Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
             Err(error) if error.is_retryable() => {
                 let wait = error.retry_after().unwrap_or_else(|| backoff(claimed.job.attempt));
                 self.hand_back(proof, &error_text(&error), Some(wait)).await;

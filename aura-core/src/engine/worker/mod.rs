@@ -24,6 +24,7 @@ pub(crate) struct WorkerPace {
     pub(crate) heartbeat: Duration,
     pub(crate) poll: Duration,
     pub(crate) claim_wait: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// One worker: does one job at a time for any of its adapters.
@@ -82,7 +83,13 @@ impl Worker {
                 tracing::warn!(job = %proof.job, worker = %self.id, "the lease is lost; the work is dropped");
             }
             () = stop.hand_back() => {
-                self.hand_back(&proof, "the worker stops", None).await;
+                // Without a heartbeat beside it, an unreachable manager must not keep the process from ending.
+                tokio::select! {
+                    () = self.hand_back(&proof, "the worker stops", None) => {}
+                    () = self.clock.sleep(self.pace.grace) => {
+                        tracing::warn!(job = %proof.job, "a job could not be handed back; its lease will end by itself");
+                    }
+                }
             }
         }
     }
