@@ -110,12 +110,7 @@ impl Submission {
             .unwrap_or_default();
         match artifact.kind {
             ArtifactKind::Docs => self.add_docs(text),
-            ArtifactKind::Diff | ArtifactKind::Patch if !text.is_empty() => {
-                if !self.patches.iter().any(|known| known == text) {
-                    self.patches.push(text.to_owned());
-                }
-            }
-            ArtifactKind::Diff | ArtifactKind::Patch => {}
+            ArtifactKind::Diff | ArtifactKind::Patch => self.add_patch(text),
             ArtifactKind::Result => {
                 match body.get("files").and_then(|files| Vec::<SourceFile>::deserialize(files).ok()) {
                     Some(files) => self.files.extend(files),
@@ -129,7 +124,15 @@ impl Submission {
         let parsed = ParsedAnswer::read(text, language);
         self.add_docs(&parsed.prose);
         self.files.extend(parsed.files);
-        self.patches.extend(parsed.patch);
+        self.add_patch(parsed.patch.as_deref().unwrap_or_default());
+    }
+
+    /// A patch that came before, as an artifact of its own or within an answer, is not applied twice.
+    fn add_patch(&mut self, text: &str) {
+        let is_known = self.patches.iter().any(|known| known.trim() == text.trim());
+        if !text.is_empty() && !is_known {
+            self.patches.push(text.to_owned());
+        }
     }
 
     fn add_docs(&mut self, text: &str) {
@@ -171,5 +174,16 @@ mod tests {
         let patch = NewArtifact::patch("--- a/x\n+++ b/x\n");
         let diff = NewArtifact { kind: ArtifactKind::Diff, body: patch.body.clone() };
         assert_eq!(Submission::from_artifacts([&patch, &diff], Language::Python).patches.len(), 1);
+    }
+
+    #[test]
+    fn the_same_patch_sent_alone_and_within_an_answer_is_applied_once() {
+        let text = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-1\n+2\n";
+        let body = json!({ "output": format!("Here it is:\n```diff\n{text}```\n") });
+        let answer = NewArtifact { kind: ArtifactKind::Result, body };
+        let patch = NewArtifact::patch(text);
+        for pieces in [[&patch, &answer], [&answer, &patch], [&answer, &answer]] {
+            assert_eq!(Submission::from_artifacts(pieces, Language::Python).patches.len(), 1);
+        }
     }
 }
