@@ -20,7 +20,7 @@ impl Worker {
         match self.generate(claimed).await {
             Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
             Err(error) if error.is_retryable() => {
-                let wait = error.retry_after().unwrap_or_else(|| backoff(claimed.job.attempt));
+                let wait = retry_wait(&error, claimed.job.attempt);
                 self.hand_back(proof, &error_text(&error), Some(wait)).await;
             }
             Err(error) => {
@@ -50,12 +50,34 @@ impl Worker {
     }
 }
 
-/// 1 s after the first attempt, doubled with each further one, at most a minute.
+/// Longest time that a job waits for its next attempt: a vendor may name any, and another model may be free at once.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// As long as the vendor asks for, else the [`backoff`]; within [`LONGEST_WAIT`].
+fn retry_wait(error: &AdapterError, attempt: u32) -> Duration {
+    error.retry_after().unwrap_or_else(|| backoff(attempt)).min(LONGEST_WAIT)
+}
+
+/// 1 s after the first attempt, doubled with each further one.
 fn backoff(attempt: u32) -> Duration {
-    Duration::from_secs(1 << attempt.saturating_sub(1).min(6)).min(Duration::from_secs(60))
+    Duration::from_secs(1 << attempt.saturating_sub(1).min(6))
 }
 
 /// An error with its causes, cut to what a job's history can bear.
 fn error_text(error: &AdapterError) -> String {
     crate::engine::pace::Chain(error).to_string().chars().take(2000).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_waits_a_minute_at_most_whatever_the_vendor_asks_for() {
+        let busy = |retry_after| AdapterError::Busy { provider: "p".into(), message: String::new(), retry_after };
+        let wait = |seconds, attempt| retry_wait(&busy(seconds), attempt).as_secs();
+        assert_eq!(wait(Some(Duration::from_secs(7)), 1), 7);
+        assert_eq!(wait(Some(Duration::from_secs(86_400)), 1), 60);
+        assert_eq!((wait(None, 1), wait(None, 3), wait(None, 30)), (1, 4, 60));
+    }
 }
