@@ -75,11 +75,10 @@ impl Worker {
             return;
         };
         let proof = LeaseProof { job: claimed.job.id, worker: self.id.clone(), token: Some(lease.token) };
-        let until = lease.until;
         tokio::select! {
             biased;
             () = self.generate_and_deliver(&claimed, &proof) => {}
-            () = self.keep_lease(&proof, until) => {
+            () = self.keep_lease(&proof, lease) => {
                 tracing::warn!(job = %proof.job, worker = %self.id, "the lease is lost; the work is dropped");
             }
             () = stop.hand_back() => {
