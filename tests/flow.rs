@@ -226,6 +226,25 @@ async fn a_stubs_runs_never_count_for_its_standing() {
 }
 
 #[tokio::test]
+async fn giving_up_scores_no_better_than_failing_and_untested_work_counts_for_nobody() {
+    let gives_up = scripted("gives_up", |_| Err(AdapterError::Setup("I would rather not".to_owned())));
+    let orchestra = house().employ(gives_up).employ(says("wrong", WRONG)).allow_unsandboxed();
+    let orchestra = orchestra.start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd().plan(Plan::Panel(2))).await;
+    assert_eq!(verdict.outcome, Outcome::NobodyWon);
+    verdict_of(&orchestra, NewPrd::new("without tests").plan(Plan::Panel(2))).await;
+    let stats = orchestra.stats().await.expect("statistics");
+    let share = async |name: &str| {
+        let id = orchestra.find_model(name).await.expect("known").id;
+        let stats = stats.iter().find(|stats| stats.model_id == id).expect("a run that counts");
+        assert_eq!((stats.runs, stats.successes), (1, 0), "{name}: the run with tests, and no other");
+        stats.sum_share
+    };
+    assert!(share("gives_up").await <= share("wrong").await);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
 async fn bad_requests_are_refused_by_the_field_that_is_wrong() {
     let orchestra = house().employ(says("one", RIGHT)).start().await.expect("starts");
     let field = async |new: NewPrd| match orchestra.submit(new).await {

@@ -36,7 +36,8 @@ pub struct NewRun {
     pub attainable: Score,
     /// How hard its test result is to forge; absent without a test result.
     pub strength: Option<EvidenceStrength>,
-    /// Whether it counts for the model's standing; a stub's run does not.
+    /// Whether it counts for the model's standing: there is a test result, or it failed to give one that was asked for. A
+    /// stub's run never does.
     pub counts: bool,
     /// What it used up.
     pub usage: Usage,

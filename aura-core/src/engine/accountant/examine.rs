@@ -1,6 +1,6 @@
 //! Puts handed-in work into a workspace and runs its tests, where that is allowed.
 
-use super::{Accountant, Handed};
+use super::{Accountant, Handed, judge::failure_said};
 use crate::{
     contract::{Sandbox, SandboxError, Workspace},
     engine::pace::Chain,
@@ -86,7 +86,7 @@ impl Accountant {
         let blank = Examination::default();
         let suite = prd.request.tests.as_ref();
         if !one.delivery.success {
-            return Ok(blank);
+            return Ok(blank.refused(failure_said(&one.delivery), suite.is_some()));
         }
         if one.work.is_empty() {
             return Ok(blank.refused("nothing was handed in".to_owned(), suite.is_some()));

@@ -27,6 +27,19 @@ pub(crate) struct Decision {
     pub(crate) next: Next,
 }
 
+/// Why a worker reported failure, in its own words.
+pub(crate) fn failure_said(delivery: &Delivery) -> String {
+    let said = delivery.details.get("error").and_then(serde_json::Value::as_str);
+    said.unwrap_or("the worker reported failure without a reason").chars().take(2000).collect()
+}
+
+/// Whether a run counts for its model's standing: only evidence does. Work that nobody tested shows nothing of a model, be it
+/// accepted or not; work that had to pass tests and was not accepted has failed them, so that giving up is never better
+/// than trying. A stub's answers show nothing of anybody.
+pub(crate) fn counts(is_stub: bool, asked_for_tests: bool, tests: &TestEvidence, accepted: bool) -> bool {
+    !is_stub && (tests.report().is_some() || (asked_for_tests && !accepted))
+}
+
 /// Accepts work that was handed in as done, is not empty, is not punished, and does not fail its tests.
 pub(crate) fn decide(case: &Case<'_>) -> Decision {
     let (accepted, why) = verdict_on(case);
@@ -42,8 +55,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
 
 fn verdict_on(case: &Case<'_>) -> (bool, String) {
     if !case.delivery.success {
-        let said = case.delivery.details.get("error").and_then(serde_json::Value::as_str);
-        return (false, said.unwrap_or("the worker reported failure without a reason").chars().take(2000).collect());
+        return (false, failure_said(case.delivery));
     }
     if let Some(mark) = case.examination.penalties.first() {
         return (false, mark.reason.clone());
@@ -65,11 +77,15 @@ fn verdict_on(case: &Case<'_>) -> (bool, String) {
                 RunEnd::TooMuchOutput => (false, "the tests were ended because they wrote too much".to_owned()),
             }
         }
-        TestEvidence::NotRun { reason } => (true, format!("accepted unproven, its tests were not run: {reason}")),
-        TestEvidence::NotAsked if case.asked_for_tests => {
-            (true, "accepted unproven: its tests were not run".to_owned())
+        TestEvidence::NotRun { reason } => {
+            (true, format!("accepted unproven, which counts for nobody's standing; its tests were not run: {reason}"))
         }
-        TestEvidence::NotAsked => (true, "accepted unproven: the PRD has no tests".to_owned()),
+        TestEvidence::NotAsked if case.asked_for_tests => {
+            (true, "accepted unproven, which counts for nobody's standing: its tests were not run".to_owned())
+        }
+        TestEvidence::NotAsked => {
+            (true, "accepted unproven, which counts for nobody's standing: the PRD has no tests".to_owned())
+        }
     }
 }
 
@@ -131,6 +147,20 @@ mod tests {
         let tests = || ran(&[TestOutcome::Passed, TestOutcome::Failed]);
         assert!(matches!(decide_on(true, "x", tests(), true).next, Next::Retry { .. }));
         assert!(matches!(decide_on(true, "x", tests(), false).next, Next::Fail { .. }));
+    }
+
+    #[test]
+    fn only_evidence_counts_for_standing() {
+        let (passed, failed) = (ran(&[TestOutcome::Passed]), ran(&[TestOutcome::Failed]));
+        assert!(counts(false, true, &passed, true) && counts(false, true, &failed, false));
+        assert!(counts(false, false, &passed, true), "an outside validator's checklist is a result too");
+        let not_run = TestEvidence::NotRun { reason: String::new() };
+        assert!(!counts(false, true, &not_run, true), "unproven work shows nothing");
+        assert!(counts(false, true, &not_run, false), "what was not accepted has failed what it was to pass");
+        for accepted in [true, false] {
+            assert!(!counts(false, false, &TestEvidence::NotAsked, accepted), "there was nothing to pass");
+            assert!(!counts(true, true, &passed, accepted), "a stub's");
+        }
     }
 
     #[test]

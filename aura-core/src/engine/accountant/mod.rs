@@ -312,7 +312,12 @@ fn new_run(
         score: assessment.score,
         attainable: assessment.attainable,
         strength: tests.as_ref().map(|tests| tests.strength),
-        counts: one.model.profile.stub.is_none(),
+        counts: judge::counts(
+            one.model.profile.stub.is_some(),
+            prd.request.tests.is_some(),
+            &examination.tests,
+            decision.accepted,
+        ),
         usage: said("usage").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
         details: serde_json::to_value(details).unwrap_or_default(),
     }
