@@ -64,6 +64,7 @@ macro_rules! store_conformance {
                     whoever_has_no_lease_changes_nothing
                     a_stale_token_changes_nothing_after_the_job_was_claimed_again
                     a_worker_without_a_token_is_matched_by_its_id
+                    work_claimed_in_process_is_written_only_with_its_token
                     a_report_is_taken_once_and_another_body_is_refused
                     a_released_job_waits_until_its_time
                     the_next_deadline_is_the_earliest_lease_or_retry

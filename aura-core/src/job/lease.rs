@@ -42,6 +42,7 @@ pub struct LeaseProof {
     pub job: JobId,
     /// Who writes.
     pub worker: WorkerId,
-    /// The token of the claim. A worker that knows no tokens is matched by its id and the job's state.
+    /// The token of the claim. A worker of another process that knows no tokens is matched by its id and the job's state; a
+    /// lease of this process's own workers is written by nobody who does not show it.
     pub token: Option<FencingToken>,
 }

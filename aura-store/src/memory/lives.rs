@@ -8,7 +8,7 @@ use aura_core::{
         Release, Report, Reported,
         store::{Assignment, Claim, ClaimedJob, Expired, Wanted},
     },
-    job::{Delivery, FencingToken},
+    job::{Delivery, Door, FencingToken},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -137,7 +137,7 @@ impl State {
         match &self.row(job)?.job.state {
             JobState::InProgress { model, lease }
                 if worker.is_none_or(|worker| lease.worker == *worker)
-                    && token.is_none_or(|token| lease.token == token)
+                    && token.map_or(lease.door == Door::Remote, |token| lease.token == token)
                     && self.now < lease.until =>
             {
                 Ok((*model, lease.clone()))

@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::scene::{LEASE, Scene, assert_conflict, assert_lost, only, proof, report, worker};
 use crate::{
-    Job, JobId, JobState, JobStatus, LeaseProof, StoreError,
+    Job, JobId, JobState, JobStatus, LeaseProof, NewArtifact, StoreError,
     conformance::StoreHarness,
     contract::{
         Release,
-        store::{Assignment, Expired, Next},
+        store::{ArtifactBatch, Assignment, Claim, Expired, Next, Wanted},
     },
-    job::FencingToken,
+    job::{Door, FencingToken},
 };
 
 fn token(job: &Job) -> i64 {
@@ -180,6 +180,25 @@ pub async fn a_worker_without_a_token_is_matched_by_its_id(harness: &impl StoreH
     let answer = scene.report(&report(bare("w"), json!({ "n": 1 }))).await.expect("reported");
     assert!(!answer.repeated);
     assert!(scene.report(&report(bare("w"), json!({ "n": 1 }))).await.expect("known").repeated);
+}
+
+/// Whoever reads a worker's name in a list could otherwise hand in code that is trusted as this program's own.
+pub async fn work_claimed_in_process_is_written_only_with_its_token(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let wanted = Wanted::Job(scene.assigned(&model).await);
+    let claim = Claim { worker: worker("w"), door: Door::InProcess, wanted, lease: LEASE };
+    let job = scene.store.claim(&claim).await.expect("claimed").remove(0).job;
+    let before = scene.trace(job.id).await;
+    refused(&scene, &model, &job, LeaseProof { job: job.id, worker: worker("w"), token: None }).await;
+    let nameless =
+        ArtifactBatch { job: job.id, model: model.id, worker: None, token: None, items: vec![NewArtifact::docs("x")] };
+    assert_lost(only(scene.store.add_artifacts(&[nameless], LEASE).await.expect("a batch")));
+    assert_eq!(scene.trace(job.id).await, before);
+    only(scene.store.heartbeat(&[proof(&job, "w")], LEASE).await.expect("a batch")).expect("extended");
+    let JobState::InProgress { lease, .. } = &job.state else { panic!("{job:?}") };
+    scene.upload(&job, &model, "w", Some(lease.token)).await.expect("stored");
+    scene.report(&report(proof(&job, "w"), json!({}))).await.expect("reported");
 }
 
 /// An answer that was lost on the way can be asked for again; the first report stands.

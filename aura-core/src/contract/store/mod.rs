@@ -5,7 +5,8 @@
 //! - **Batches are answered item by item.** The outer error says that nothing was done; an inner one concerns its item
 //!   only, and the other items stand.
 //! - **Fenced.** Every write of a worker is checked in the statement that writes: worker, token, state, and that the lease
-//!   has not ended by the store's own clock.
+//!   has not ended by the store's own clock. A lease that was claimed [in process](crate::job::Door::InProcess) is written only
+//!   by who shows its token: whoever knows the worker's name from a list cannot write in its place.
 //! - **Durable before the answer**, where the store is durable at all.
 //! - The audit log is chained by [`AuditEntry::seal`](crate::audit::AuditEntry::seal); its places have no gaps.
 

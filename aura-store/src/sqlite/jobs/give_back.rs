@@ -40,7 +40,7 @@ async fn release_one(write: &mut Write<'_>, release: &Release) -> Result<JobStat
              worker_id = iif(attempt < max_attempts, NULL, worker_id),
              not_before = iif(attempt < max_attempts, ?2, NULL),
              reason = iif(attempt < max_attempts, NULL, ?3), last_error = ?3, probe = 0
-         WHERE id = ?4 AND status = 'IN_PROGRESS' AND worker_id = ?5 AND (?6 IS NULL OR lease_token = ?6)
+         WHERE id = ?4 AND status = 'IN_PROGRESS' AND worker_id = ?5 AND (lease_token = ?6 OR (?6 IS NULL AND door = 'remote'))
            AND lease_until > ?1",
     );
     let query = query

@@ -29,7 +29,7 @@ pub(super) async fn heartbeat(
 async fn extend(write: &mut Write<'_>, proof: &LeaseProof, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
     let query = sqlx::query(
         "UPDATE jobs SET lease_until = max(lease_until, ?1), updated_at = ?2
-         WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (?5 IS NULL OR lease_token = ?5)
+         WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (lease_token = ?5 OR (?5 IS NULL AND door = 'remote'))
            AND lease_until > ?2 RETURNING id, lease_until",
     );
     let query = query

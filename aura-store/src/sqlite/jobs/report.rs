@@ -32,7 +32,7 @@ async fn report_one(write: &mut Write<'_>, report: &Report) -> Result<Reported, 
     let query = sqlx::query(concat!(
         "UPDATE jobs SET status = 'SUBMITTED', report = ?1, report_token = lease_token, report_worker = worker_id,
              reported_at = ?2, updated_at = ?2, lease_until = NULL
-         WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (?5 IS NULL OR lease_token = ?5)
+         WHERE id = ?3 AND status = 'IN_PROGRESS' AND worker_id = ?4 AND (lease_token = ?5 OR (?5 IS NULL AND door = 'remote'))
            AND lease_until > ?2 RETURNING ",
         job_columns!()
     ));

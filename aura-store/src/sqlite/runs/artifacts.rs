@@ -39,7 +39,7 @@ async fn add_one(
     let query = sqlx::query(concat!(
         "UPDATE jobs SET updated_at = ?1, lease_until = max(lease_until, ?2)
          WHERE id = ?3 AND status = 'IN_PROGRESS' AND assigned_model = ?4 AND (?5 IS NULL OR worker_id = ?5)
-           AND (?6 IS NULL OR lease_token = ?6) AND lease_until > ?1 RETURNING ",
+           AND (lease_token = ?6 OR (?6 IS NULL AND door = 'remote')) AND lease_until > ?1 RETURNING ",
         job_columns!()
     ));
     let query = query
