@@ -219,6 +219,7 @@ async fn stopping_hands_back_what_does_not_finish_within_the_grace() {
     let job = stage.orchestra.job(*prd.jobs.first().expect("a job")).await.expect("known");
     assert_eq!(job.state, JobState::Queued);
     assert_eq!(job.last_error.as_deref(), Some("the worker stops"));
+    assert_eq!((job.attempt, job.max_attempts), (1, 4), "the attempt is given back");
     stage.orchestra.stop().await;
 }
 

@@ -243,7 +243,7 @@ pub(crate) async fn release(
     let reason = body.reason.unwrap_or_else(|| "handed back by its worker".to_owned());
     params::sentence("reason", &reason)?;
     let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
-    app.orchestra.release(&Release { proof, reason, retry_after: None }).await?;
+    app.orchestra.release(&Release { proof, reason, retry_after: None, blameless: false }).await?;
     Ok(Json(JobView::read(&app.orchestra, job).await?))
 }
 

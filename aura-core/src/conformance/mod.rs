@@ -67,6 +67,7 @@ macro_rules! store_conformance {
                     work_claimed_in_process_is_written_only_with_its_token
                     a_report_is_taken_once_and_another_body_is_refused
                     a_released_job_waits_until_its_time
+                    a_blameless_release_gives_the_attempt_back
                     the_next_deadline_is_the_earliest_lease_or_retry
                     illegal_verbs_change_nothing_in_any_state
                 }

@@ -87,6 +87,9 @@ pub struct Release {
     pub reason: String,
     /// When it may be tried again.
     pub retry_after: Option<Duration>,
+    /// Whether the attempt is given back too, because the worker stops through no fault of the model or the job. The
+    /// attempt stays counted, and the job may have one more. Never taken from the wire.
+    pub blameless: bool,
 }
 
 /// A worker's only door: the orchestra in this process, or another one over the wire. Workers never write the store.

@@ -205,6 +205,10 @@ impl State {
         let LeaseProof { job, worker, token } = &release.proof;
         self.proven(*job, Some(worker), *token)?;
         let not_before = release.retry_after.map(|wait| self.now + wait);
+        if release.blameless {
+            let job = &mut self.row_mut(*job)?.job;
+            job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());
+        }
         self.give_back(*job, Actor::worker(worker), &release.reason, not_before)
     }
 

@@ -27,7 +27,7 @@ fn token(job: &Job) -> i64 {
 }
 
 fn release(proof: LeaseProof, retry_after: Option<Duration>) -> Release {
-    Release { proof, reason: "the model is busy".to_owned(), retry_after }
+    Release { proof, reason: "the model is busy".to_owned(), retry_after, blameless: false }
 }
 
 /// One live lease a job, however many want it at the same time.
@@ -234,6 +234,29 @@ pub async fn a_released_job_waits_until_its_time(harness: &impl StoreHarness) {
     assert_eq!(schedulable().await, 0);
     scene.advance(Duration::from_secs(1)).await;
     assert_eq!(schedulable().await, 1);
+}
+
+/// Restarting a node often must not use up anybody's attempts.
+pub async fn a_blameless_release_gives_the_attempt_back(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let id = scene.assigned(&model).await;
+    for attempt in 1..=5 {
+        let job = scene.claim(id, "w").await.expect("claimed");
+        assert_eq!((job.attempt, job.max_attempts), (attempt, 2 + attempt), "every claim is an attempt");
+        let release = Release { blameless: true, ..release(proof(&job, "w"), None) };
+        let status = only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
+        assert_eq!((status, scene.status(id).await), (JobStatus::Queued, JobStatus::Queued));
+        scene.assign(id, &model).await.expect("assigned");
+    }
+    for status in [JobStatus::Queued, JobStatus::Queued, JobStatus::Failed] {
+        let job = scene.claim(id, "w").await.expect("claimed");
+        only(scene.store.release(&[release(proof(&job, "w"), None)]).await.expect("a batch")).expect("released");
+        assert_eq!(scene.status(id).await, status);
+        if status == JobStatus::Queued {
+            scene.assign(id, &model).await.expect("assigned");
+        }
+    }
 }
 
 /// A scheduler that sleeps until then misses nothing.

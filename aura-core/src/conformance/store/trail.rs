@@ -23,7 +23,7 @@ pub async fn each_change_of_state_has_one_event_and_one_audit_entry(harness: &im
     let model = scene.model("m").await;
     let job = scene.claimed(&model).await;
     scene.upload(&job, &model, "w", None).await.expect("stored");
-    let release = Release { proof: proof(&job, "w"), reason: "busy".to_owned(), retry_after: None };
+    let release = Release { proof: proof(&job, "w"), reason: "busy".to_owned(), retry_after: None, blameless: false };
     only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
     scene.assign(job.id, &model).await.expect("assigned");
     only(scene.store.unassign(&[job.id], "held").await.expect("a batch")).expect("unassigned");

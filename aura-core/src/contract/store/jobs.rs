@@ -190,7 +190,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// first time, another body is a conflict.
     async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError>;
 
-    /// in progress -> queued, or failed when no attempt is left. The reason becomes `last_error`.
+    /// in progress -> queued, or failed when no attempt is left. The reason becomes `last_error`. A blameless release raises
+    /// `max_attempts` by one, up to `i32::MAX`; `attempt` stays.
     async fn release(&self, releases: &[Release]) -> Result<Each<JobStatus>, StoreError>;
 
     /// Takes back jobs whose lease has ended: queued again, or failed when no attempt is left.

@@ -61,9 +61,9 @@ impl Worker {
     }
 
     /// Hands the job back undone. When that fails too, the lease ends by itself.
-    pub(super) async fn hand_back(&self, proof: &LeaseProof, reason: &str, retry_after: Option<Duration>) {
-        let release = Release { proof: proof.clone(), reason: reason.to_owned(), retry_after };
-        if let Some(Err(error)) = self.insist("release", || self.manager.release(&release)).await {
+    pub(super) async fn hand_back(&self, release: &Release) {
+        let proof = &release.proof;
+        if let Some(Err(error)) = self.insist("release", || self.manager.release(release)).await {
             tracing::warn!(job = %proof.job, error = %Chain(&error), "a job could not be handed back");
         }
     }

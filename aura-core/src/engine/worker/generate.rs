@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Worker;
 use crate::{
-    contract::{AdapterError, Claimed},
+    contract::{AdapterError, Claimed, Release},
     generation::{GenerateRequest, Generation},
     job::LeaseProof,
 };
@@ -21,7 +21,8 @@ impl Worker {
             Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
             Err(error) if error.is_retryable() => {
                 let wait = retry_wait(&error, claimed.job.attempt);
-                self.hand_back(proof, &error_text(&error), Some(wait)).await;
+                let (proof, reason) = (proof.clone(), error_text(&error));
+                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless: false }).await;
             }
             Err(error) => {
                 let details = json!({ "error": error_text(&error), "duration_ms": self.millis_since(started) });

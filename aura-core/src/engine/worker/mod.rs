@@ -9,7 +9,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
-    contract::{Claimed, Manager, ModelAdapter},
+    contract::{Claimed, Manager, ModelAdapter, Release},
     engine::{
         pace::{Pace, Pause},
         shutdown::{Shutdown, StopSignal},
@@ -82,9 +82,11 @@ impl Worker {
                 tracing::warn!(job = %proof.job, worker = %self.id, "the lease is lost; the work is dropped");
             }
             () = stop.hand_back() => {
+                let reason = "the worker stops".to_owned();
+                let release = Release { proof: proof.clone(), reason, retry_after: None, blameless: true };
                 // Without a heartbeat beside it, an unreachable manager must not keep the process from ending.
                 tokio::select! {
-                    () = self.hand_back(&proof, "the worker stops", None) => {}
+                    () = self.hand_back(&release) => {}
                     () = self.clock.sleep(self.pace.grace) => {
                         tracing::warn!(job = %proof.job, "a job could not be handed back; its lease will end by itself");
                     }

@@ -32,16 +32,18 @@ pub(super) async fn release(store: &SqliteStore, releases: &[Release]) -> Result
 
 async fn release_one(write: &mut Write<'_>, release: &Release) -> Result<JobStatus, StoreError> {
     let proof = &release.proof;
-    let job = write.job(proof.job).await?;
+    let mut job = write.job(proof.job).await?;
+    if release.blameless {
+        job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());
+    }
     let not_before = release.retry_after.map(|wait| moment::after(write.now, wait));
     let query = sqlx::query(
-        "UPDATE jobs SET status = iif(attempt < max_attempts, 'QUEUED', 'FAILED'), updated_at = ?1, lease_until = NULL,
-             assigned_model = iif(attempt < max_attempts, NULL, assigned_model),
-             worker_id = iif(attempt < max_attempts, NULL, worker_id),
-             not_before = iif(attempt < max_attempts, ?2, NULL),
-             reason = iif(attempt < max_attempts, NULL, ?3), last_error = ?3, probe = 0
-         WHERE id = ?4 AND status = 'IN_PROGRESS' AND worker_id = ?5 AND (lease_token = ?6 OR (?6 IS NULL AND door = 'remote'))
-           AND lease_until > ?1",
+        "UPDATE jobs SET status = iif(attempt < ?7, 'QUEUED', 'FAILED'), updated_at = ?1, lease_until = NULL,
+             assigned_model = iif(attempt < ?7, NULL, assigned_model), worker_id = iif(attempt < ?7, NULL, worker_id),
+             not_before = iif(attempt < ?7, ?2, NULL), reason = iif(attempt < ?7, NULL, ?3), last_error = ?3, probe = 0,
+             max_attempts = ?7
+         WHERE id = ?4 AND status = 'IN_PROGRESS' AND worker_id = ?5
+           AND (lease_token = ?6 OR (?6 IS NULL AND door = 'remote')) AND lease_until > ?1",
     );
     let query = query
         .bind(write.now_text())
@@ -49,7 +51,8 @@ async fn release_one(write: &mut Write<'_>, release: &Release) -> Result<JobStat
         .bind(&release.reason)
         .bind(proof.job.to_string())
         .bind(proof.worker.as_str())
-        .bind(proof.token.map(|token| token.0));
+        .bind(proof.token.map(|token| token.0))
+        .bind(job.max_attempts);
     if write.run(query).await? == 0 {
         return Err(StoreError::LeaseLost { job: proof.job, worker: Some(proof.worker.clone()) });
     }
