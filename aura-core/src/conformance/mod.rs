@@ -49,6 +49,7 @@ macro_rules! store_conformance {
                     a_held_model_is_assigned_nothing_and_its_jobs_are_not_claimed
                     a_suspended_model_is_assigned_only_as_a_probe
                     one_model_works_on_one_job_of_a_prd_only
+                    siblings_are_the_models_of_live_jobs_of_the_same_prd
                     only_an_assigned_job_is_unassigned
                     load_counts_what_is_assigned_and_what_is_in_progress
                     a_bad_item_of_a_batch_leaves_the_others

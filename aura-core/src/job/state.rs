@@ -34,6 +34,12 @@ impl JobStatus {
         matches!(self, Self::Validated | Self::Failed | Self::Cancelled)
     }
 
+    /// Whether a job in this state keeps its model from having another job of the same PRD.
+    #[must_use]
+    pub const fn occupies_its_model(self) -> bool {
+        matches!(self, Self::Assigned | Self::InProgress | Self::Submitted | Self::Validated)
+    }
+
     /// Whether an arrow leads from this state to `next`.
     ///
     /// # Examples

@@ -1,10 +1,11 @@
 //! PRDs and jobs, listed and scheduled.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use aura_core::{
-    Action, Actor, Job, JobEvent, JobId, JobState, JobStatus, LeaseProof, Outcome, Prd, PrdId, StoreError, Verdict,
+    Action, Actor, Job, JobEvent, JobId, JobState, JobStatus, LeaseProof, ModelId, Outcome, Prd, PrdId, StoreError,
+    Verdict,
     contract::{
         JobStore, Release, Report, Reported,
         store::{
@@ -115,6 +116,13 @@ impl State {
         }
     }
 
+    fn siblings(&self, jobs: &[JobId]) -> BTreeSet<(PrdId, ModelId)> {
+        let prds: BTreeSet<_> = jobs.iter().filter_map(|id| self.jobs.get(id)).map(|row| row.job.prd_id).collect();
+        let jobs = prds.iter().filter_map(|prd| self.prds.get(prd)).flat_map(|prd| &prd.jobs);
+        let live = jobs.filter_map(|id| self.jobs.get(id)).filter(|row| row.job.state.status().occupies_its_model());
+        live.filter_map(|row| Some((row.job.prd_id, row.job.state.model()?))).collect()
+    }
+
     fn settle(&mut self, verdict: &Verdict) -> Result<bool, StoreError> {
         let prd = self.prds.get_mut(&verdict.prd).ok_or_else(|| StoreError::not_found("PRD", verdict.prd))?;
         if prd.verdict.is_some() {
@@ -219,6 +227,10 @@ impl JobStore for MemoryStore {
             let due = |row: &&Row| row.job.not_before.is_none_or(|not_before| not_before <= state.now);
             state.jobs_in(JobStatus::Queued).filter(due).take(limit as usize).map(|row| row.job.clone()).collect()
         }))
+    }
+
+    async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
+        Ok(self.lock().siblings(jobs).into_iter().collect())
     }
 
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError> {

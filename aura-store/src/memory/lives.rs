@@ -34,14 +34,11 @@ impl State {
             return refuse("is suspended".to_owned());
         }
         let siblings = self.prds.get(&job.prd_id).map(|prd| prd.jobs.as_slice()).unwrap_or_default();
-        let taken =
-            siblings.iter().filter(|sibling| *sibling != id).filter_map(|sibling| self.jobs.get(sibling)).any(|row| {
-                let live = matches!(
-                    row.job.state.status(),
-                    JobStatus::Assigned | JobStatus::InProgress | JobStatus::Submitted | JobStatus::Validated
-                );
-                live && row.job.state.model() == Some(*model_id)
-            });
+        let taken = siblings
+            .iter()
+            .filter(|sibling| *sibling != id)
+            .filter_map(|sibling| self.jobs.get(sibling))
+            .any(|row| row.job.state.status().occupies_its_model() && row.job.state.model() == Some(*model_id));
         if taken {
             return refuse("works on another job of the same PRD".to_owned());
         }

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, assert_conflict, only};
+use super::scene::{Scene, assert_conflict, only, proof, report};
 use crate::{
     Actor, HrAction, JobId, JobStatus, Model, ModelId, Standing, StoreError,
     conformance::StoreHarness,
-    contract::store::{Assignment, ModelLoad, StandingChange},
+    contract::store::{Assignment, ModelLoad, Next, StandingChange},
 };
 
 /// Twice is once too often; unknown jobs and models are not found.
@@ -69,6 +69,34 @@ pub async fn one_model_works_on_one_job_of_a_prd_only(harness: &impl StoreHarnes
     assert!(answers[0].is_ok() && answers[1].is_err(), "also within one batch: {answers:?}");
 }
 
+/// A panel wants different models, and an attempt that failed leaves its model free for another job.
+pub async fn siblings_are_the_models_of_live_jobs_of_the_same_prd(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let models = [scene.model("a").await, scene.model("b").await, scene.model("c").await];
+    let (panel, other, third) = (scene.prd(4).await, scene.prd(1).await, scene.prd(1).await);
+    let siblings = async |jobs: &[JobId]| {
+        let mut pairs = scene.store.siblings(jobs).await.expect("readable");
+        pairs.sort();
+        pairs
+    };
+    assert_eq!(siblings(&panel.jobs).await, [], "all are queued");
+    for (job, model) in panel.jobs.iter().zip(&models) {
+        scene.assign(*job, model).await.expect("assigned");
+    }
+    scene.assign(other.jobs[0], &models[0]).await.expect("assigned");
+    scene.assign(third.jobs[0], &models[0]).await.expect("assigned");
+    for (job, next) in panel.jobs.iter().zip([Next::Validate, Next::Fail { reason: "tests".to_owned() }]) {
+        let claimed = scene.claim(*job, "w").await.expect("claimed");
+        scene.report(&report(proof(&claimed, "w"), json!({}))).await.expect("reported");
+        scene.judge(&scene.job(*job).await, 0.6, next).await.expect("judged");
+    }
+    let mut expected = vec![(panel.id, models[0].id), (panel.id, models[2].id), (other.id, models[0].id)];
+    expected.sort();
+    let asked = [panel.jobs[3], panel.jobs[0], other.jobs[0], JobId::new()];
+    assert_eq!(siblings(&asked).await, expected, "validated and assigned ones, each once; not the failed one");
+    assert_eq!(siblings(&[]).await, []);
+}
+
 /// Taking a job back ends where it began.
 pub async fn only_an_assigned_job_is_unassigned(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;
@@ -91,7 +119,7 @@ pub async fn load_counts_what_is_assigned_and_what_is_in_progress(harness: &impl
     scene.assigned(&model).await;
     let load = async || scene.store.load().await.expect("readable");
     assert_eq!(load().await, [ModelLoad { model: model.id, assigned: 1, in_progress: 1 }]);
-    let report = super::scene::report(super::scene::proof(&job, "w"), json!({}));
+    let report = report(proof(&job, "w"), json!({}));
     scene.report(&report).await.expect("reported");
     assert_eq!(load().await, [ModelLoad { model: model.id, assigned: 1, in_progress: 0 }]);
 }

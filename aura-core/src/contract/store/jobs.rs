@@ -166,6 +166,10 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// Queued jobs whose `not_before` has come, oldest first.
     async fn schedulable(&self, limit: u32) -> Result<Vec<Job>, StoreError>;
 
+    /// Which models have live jobs (assigned, in progress, submitted or validated) of the PRDs that these jobs belong to, these
+    /// jobs included; each pair once, in any order. Unknown jobs are left out.
+    async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError>;
+
     /// How busy each model is.
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError>;
 

@@ -222,18 +222,8 @@ impl Scheduler {
 
     /// Which models the other jobs of the queued jobs' PRDs have: a panel wants different ones.
     async fn taken_by_siblings(&self, queued: &[Job]) -> Result<HashSet<(PrdId, ModelId)>> {
-        let mut taken = HashSet::new();
-        let ids: Vec<_> = queued.iter().map(|job| job.prd_id).collect::<HashSet<_>>().into_iter().collect();
-        for prd in self.manager.store.prds(&ids).await? {
-            if prd.jobs.len() < 2 {
-                continue;
-            }
-            let filter = JobFilter { prd: Some(prd.id), ..JobFilter::default() };
-            for job in self.manager.store.jobs(&filter).await? {
-                taken.extend(job.state.model().map(|model| (prd.id, model)));
-            }
-        }
-        Ok(taken)
+        let ids: Vec<_> = queued.iter().map(|job| job.id).collect();
+        Ok(self.manager.store.siblings(&ids).await?.into_iter().collect())
     }
 
     async fn resources(&self) -> Resources {

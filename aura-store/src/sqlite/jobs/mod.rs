@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aura_core::{
-    Actor, Job, JobEvent, JobId, JobStatus, LeaseProof, Prd, PrdId, StoreError, Verdict,
+    Actor, Job, JobEvent, JobId, JobStatus, LeaseProof, ModelId, Prd, PrdId, StoreError, Verdict,
     contract::{
         JobStore, Release, Report, Reported,
         store::{
@@ -60,6 +60,10 @@ impl JobStore for SqliteStore {
 
     async fn schedulable(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
         watch::schedulable(self, limit).await
+    }
+
+    async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
+        watch::siblings(self, jobs).await
     }
 
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError> {

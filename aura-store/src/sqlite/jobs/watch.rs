@@ -11,6 +11,7 @@ use super::{
         SqliteStore, moment,
         row::{Named, each},
     },
+    list::id_list,
     record::{self, job_columns},
 };
 
@@ -24,6 +25,19 @@ pub(super) async fn schedulable(store: &SqliteStore, limit: u32) -> Result<Vec<J
     ));
     let query = query.bind(moment::text(store.clock.now())).bind(limit);
     each(&store.rows("list jobs that can be assigned", query).await?, record::job)
+}
+
+pub(super) async fn siblings(store: &SqliteStore, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
+    let query = sqlx::query(
+        "SELECT DISTINCT sibling.prd_id AS id, sibling.assigned_model
+         FROM json_each(?) AS wanted CROSS JOIN jobs AS job ON job.id = wanted.value
+         CROSS JOIN jobs AS sibling INDEXED BY jobs_by_prd ON sibling.prd_id = job.prd_id
+         WHERE sibling.status IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED')",
+    );
+    each(&store.rows("list the models of siblings", query.bind(id_list(jobs))).await?, |row| {
+        let named = Named::new("PRD", row);
+        Ok((named.parsed("id")?, ModelId(named.number("assigned_model")?)))
+    })
 }
 
 pub(super) async fn load(store: &SqliteStore) -> Result<Vec<ModelLoad>, StoreError> {
