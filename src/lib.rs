@@ -5,6 +5,7 @@
 //! | feature | on by default | adds |
 //! | --- | --- | --- |
 //! | `sqlite` | yes | [`SqliteStore`](store::SqliteStore): one file, durable |
+//! | `postgres` | | [`PgStore`](store::PgStore): PostgreSQL 14 or later, many nodes on one database |
 //! | `openai` | no | `OpenAiAdapter`: OpenAI and every server that speaks its chat completions |
 //! | `http` | no | the `http` module: REST, live stream, dashboard, OpenAPI |
 //! | `mock` | no | mockall mocks of every trait, for your tests |

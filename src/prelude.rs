@@ -7,5 +7,7 @@ pub use aura_core::*;
 pub use aura_sandbox::ProcessSandbox;
 pub use aura_scoring::FormulaScorer;
 pub use aura_store::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use aura_store::PgStore;
 #[cfg(feature = "sqlite")]
 pub use aura_store::SqliteStore;

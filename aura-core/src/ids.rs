@@ -196,6 +196,12 @@ name!(
     128
 );
 name!(
+    /// One process of many that share a store.
+    NodeId,
+    "node id",
+    128
+);
+name!(
     /// The kind of work asked for, e.g. `coder` or `reviewer`.
     Role,
     "role",
@@ -207,6 +213,14 @@ name!(
     "actor",
     160
 );
+
+impl NodeId {
+    /// A fresh one, that no other process has.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+}
 
 impl Default for Role {
     /// `coder`.

@@ -47,7 +47,9 @@ pub use evidence::{
     TestEvidence, TestOutcome, TestReport, Tick,
 };
 pub use generation::{GenerateRequest, Generation, Usage};
-pub use ids::{Actor, ArtifactId, AuditSeq, JobId, ModelId, ModelName, PrdId, ProjectId, Role, RunId, WorkerId};
+pub use ids::{
+    Actor, ArtifactId, AuditSeq, JobId, ModelId, ModelName, NodeId, PrdId, ProjectId, Role, RunId, WorkerId,
+};
 pub use job::{FencingToken, Job, JobEvent, JobState, JobStatus, Lease, LeaseProof};
 pub use model::{Model, ModelIdentity, ModelKind, ModelProfile, Origin};
 pub use plan::Plan;

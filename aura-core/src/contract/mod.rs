@@ -16,7 +16,7 @@ pub use probe::{ProbeError, ResourceProbe};
 pub use sandbox::{Capabilities, Sandbox, SandboxError, Snapshot, Workspace};
 pub use scorer::Scorer;
 pub use selection::{Candidate, Candidates, Choice, SelectionPolicy};
-pub use store::{AuditStore, JobStore, ModelStore, RunStore, Store, StoreError};
+pub use store::{AuditStore, DutyStore, JobStore, ModelStore, RunStore, Store, StoreError};
 
 #[cfg(feature = "mock")]
 pub use self::{
@@ -27,5 +27,5 @@ pub use self::{
     sandbox::MockSandbox,
     scorer::MockScorer,
     selection::MockSelectionPolicy,
-    store::{MockAuditStore, MockJobStore, MockModelStore, MockRunStore},
+    store::{MockAuditStore, MockDutyStore, MockJobStore, MockModelStore, MockRunStore},
 };

@@ -52,7 +52,17 @@ impl AlertDesk {
 
     /// Stores an alert and has it told. `None` when the same flag is open already.
     pub(crate) async fn raise(&self, alert: &NewAlert, actor: &Actor) -> Result<Option<Alert>> {
-        let stored = self.store.raise(alert, actor).await?;
+        self.raise_in(self.store.as_ref(), alert, actor).await
+    }
+
+    /// The same, written by way of this store.
+    pub(crate) async fn raise_in<S: AuditStore + ?Sized>(
+        &self,
+        store: &S,
+        alert: &NewAlert,
+        actor: &Actor,
+    ) -> Result<Option<Alert>> {
+        let stored = store.raise(alert, actor).await?;
         if let Some(alert) = &stored
             && self.told.try_send(alert.clone()).is_err()
         {

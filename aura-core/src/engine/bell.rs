@@ -49,3 +49,12 @@ pub(crate) struct Bells {
     /// A PRD has its verdict.
     pub(crate) verdict: Bell,
 }
+
+impl Bells {
+    /// Rings every bell: something happened, nobody here knows what.
+    pub(crate) fn ring_all(&self) {
+        for bell in [&self.schedule, &self.claim, &self.account, &self.verdict] {
+            bell.ring();
+        }
+    }
+}

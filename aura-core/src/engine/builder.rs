@@ -14,6 +14,7 @@ use super::{
     alerts::AlertDesk,
     auditor::Auditor,
     bell::Bells,
+    duty::Duties,
     hr::Hr,
     manager::{
         JobManager,
@@ -31,7 +32,7 @@ use crate::{
     clock::{Clock, SystemClock},
     contract::{Alerter, ModelAdapter, ResourceProbe, Sandbox, SandboxError, Scorer, SelectionPolicy, Store},
     error::{Error, Result},
-    ids::{Actor, ModelName, WorkerId},
+    ids::{Actor, ModelName, NodeId, WorkerId},
     job::Door,
     model::Origin,
 };
@@ -176,6 +177,9 @@ impl OrchestraBuilder {
         roster.refresh().await?;
         let bells = Arc::new(Bells::default());
         let shutdown = Arc::new(Shutdown::default());
+        let (shared, node) = (Arc::clone(&store), NodeId::fresh());
+        let duties = Duties::take(shared, Arc::clone(&clock), node, settings.duty_lease).await?;
+        duties.start(&bells);
         let waiting = Waiting::default();
         let alerts = Arc::new(AlertDesk::start(Arc::clone(&store) as _, self.alerters, &shutdown));
         let manager = Arc::new(JobManager {
@@ -197,6 +201,7 @@ impl OrchestraBuilder {
             alerts: Arc::clone(&alerts),
             clock: Arc::clone(&clock),
             settings: settings.clone(),
+            duties: Arc::clone(&duties),
             in_house,
             examined: Mutex::default(),
         });
@@ -204,19 +209,24 @@ impl OrchestraBuilder {
         if !staffed.is_empty() {
             shutdown.spawn(attendance::keep(Arc::clone(&manager), staffed));
         }
-        let scheduler =
-            Scheduler { manager: Arc::clone(&manager), policy, probe: self.probe, waiting: waiting.clone() };
+        let scheduler = Scheduler {
+            manager: Arc::clone(&manager),
+            duties: Arc::clone(&duties),
+            policy,
+            probe: self.probe,
+            waiting: waiting.clone(),
+        };
         shutdown.spawn(scheduler.run());
         shutdown.spawn(Arc::clone(&accountant).run(Arc::clone(&shutdown)));
         let hr = Hr {
-            store: Arc::clone(&store),
+            duties: Arc::clone(&duties),
             bells: Arc::clone(&bells),
             clock: Arc::clone(&clock),
             settings: settings.clone(),
         };
         shutdown.spawn(hr.run(Arc::clone(&shutdown)));
         let auditor = Auditor {
-            store: Arc::clone(&store),
+            duties: Arc::clone(&duties),
             alerts: Arc::clone(&alerts),
             waiting: waiting.clone(),
             clock: Arc::clone(&clock),
@@ -234,6 +244,7 @@ impl OrchestraBuilder {
                 roster,
                 bells,
                 shutdown,
+                duties,
                 clock,
                 settings,
                 waiting,

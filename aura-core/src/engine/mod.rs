@@ -5,6 +5,7 @@ mod alerts;
 mod auditor;
 mod bell;
 mod builder;
+mod duty;
 pub mod hr;
 pub mod manager;
 mod pace;
@@ -66,6 +67,7 @@ struct Inner {
     roster: Arc<Roster>,
     bells: Arc<Bells>,
     shutdown: Arc<Shutdown>,
+    duties: Arc<duty::Duties>,
     clock: Arc<dyn Clock>,
     settings: Settings,
     waiting: Waiting,
@@ -422,6 +424,7 @@ impl Orchestra {
     /// task. Stopping twice is fine.
     pub async fn stop(&self) {
         self.inner.shutdown.stop(self.inner.clock.as_ref(), self.inner.settings.grace).await;
+        self.inner.duties.leave().await;
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Settings {
     pub accountants: usize,
     /// How often HR looks at everybody (default 1 hour).
     pub hr_interval: Duration,
+    /// How long a node that shares a store with others keeps a duty without a word; then another one takes it (default 6 s).
+    pub duty_lease: Duration,
     /// What HR goes by.
     pub hr: HrSettings,
     /// How often the auditor looks at everything (default 30 s).
@@ -54,6 +56,7 @@ impl Default for Settings {
             probe_share: 0.02,
             accountants: 2,
             hr_interval: Duration::from_secs(3600),
+            duty_lease: Duration::from_secs(6),
             hr: HrSettings::default(),
             audit_interval: Duration::from_secs(30),
             stall_after: Duration::from_secs(180),

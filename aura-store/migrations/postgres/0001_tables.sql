@@ -5,10 +5,15 @@
 -- Hot tables carry no foreign keys: a check on each row costs as much as the row, and its locks on `models` and `prds` would
 -- make writers wait for one another. The verbs keep the references; readers pass over rows that refer to nothing.
 
+-- Names as a log line, a header or a path can hold them. A domain is checked where a value is given, not each time that its row
+-- is written again.
+CREATE DOMAIN plain_name AS text CHECK (VALUE ~ '^[-A-Za-z0-9._:/@+]{1,128}$');
+CREATE DOMAIN role_name AS text CHECK (VALUE ~ '^[-A-Za-z0-9._:/@+]{1,64}$');
+
 -- Employed models.
 CREATE TABLE models (
     id             serial      PRIMARY KEY,
-    name           text        NOT NULL UNIQUE CHECK (name ~ '^[-A-Za-z0-9._:/@+]{1,128}$'),
+    name           plain_name  NOT NULL UNIQUE,
     kind           text        NOT NULL CHECK (kind IN ('local', 'cloud')),
     endpoint       text,
     is_active      boolean     NOT NULL DEFAULT true,
@@ -22,6 +27,8 @@ CREATE TABLE models (
     concurrency    int         NOT NULL DEFAULT 1 CHECK (concurrency BETWEEN 1 AND 65535),
     stub           text,
     hold           text,
+    -- When a worker last asked for its jobs.
+    asked_at       timestamptz,
     standing       text        NOT NULL DEFAULT 'trial'
                                CHECK (standing IN ('trial', 'member', 'senior', 'restricted', 'suspended'))
 );
@@ -45,7 +52,10 @@ CREATE TABLE verdicts (
 -- PRDs that the accountant has to look at: one of their jobs was handed in or has ended, and there is no verdict yet. Kept
 -- by the triggers below, so that finding them costs nothing that grows with what is settled or waits.
 CREATE TABLE prds_to_assess (
-    prd_id uuid PRIMARY KEY
+    prd_id uuid        PRIMARY KEY,
+    -- The node that assesses it, and until when it must have said again that it lives.
+    node   text,
+    until  timestamptz
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
 -- Jobs. `seq` is the order in which they were made. Every change of state makes a new version of the row, so a third of each
@@ -54,11 +64,11 @@ CREATE TABLE jobs (
     id             uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
     prd_id         uuid        NOT NULL,
     project_id     int         NOT NULL DEFAULT 0,
-    role           text        NOT NULL DEFAULT 'coder' CHECK (role ~ '^[-A-Za-z0-9._:/@+]{1,64}$'),
+    role           role_name   NOT NULL DEFAULT 'coder',
     status         text        NOT NULL DEFAULT 'QUEUED' CHECK (status IN
                                ('QUEUED', 'ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED', 'FAILED', 'CANCELLED')),
     assigned_model int,
-    worker_id      text        CHECK (worker_id ~ '^[-A-Za-z0-9._:/@+]{1,128}$'),
+    worker_id      plain_name,
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
     seq            bigserial   NOT NULL,
@@ -89,8 +99,8 @@ CREATE TABLE jobs (
     CHECK (status <> 'VALIDATED' OR score IS NOT NULL)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_by_prd ON jobs (prd_id, seq);
--- Lists of finished jobs, page by page.
-CREATE INDEX jobs_by_seq ON jobs (seq);
+-- Lists of finished jobs, page by page. Every index that a row is in is written at each change of its state, so there is none
+-- on `seq` alone: a list of all jobs is merged from those of the states.
 CREATE INDEX jobs_by_model ON jobs (assigned_model, seq) WHERE status IN ('VALIDATED', 'FAILED');
 CREATE INDEX jobs_ended ON jobs (status, seq) WHERE status IN ('VALIDATED', 'FAILED', 'CANCELLED');
 -- What the engines ask for; finished jobs leave these.
@@ -215,9 +225,9 @@ CREATE TABLE audit_head (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seq      bigint  NOT NULL,
     -- Of the last entry that has one.
-    hash     text    NOT NULL
+    hash     bytea   NOT NULL
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
-INSERT INTO audit_head (seq, hash) VALUES (0, repeat('0', 64));
+INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 
 CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE sql SET search_path FROM CURRENT
     AS 'UPDATE audit_head SET seq = seq + 1 RETURNING seq';
@@ -229,16 +239,24 @@ CREATE TABLE audit_log (
     action     text        NOT NULL,
     details    jsonb       NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
-    hash       text,
+    hash       bytea,
     PRIMARY KEY (id, created_at)
 ) PARTITION BY RANGE (created_at);
 CREATE TABLE audit_log_rest PARTITION OF audit_log DEFAULT;
+
+-- Which node has which duty. The epoch grows each time that a duty goes to another node.
+CREATE TABLE duties (
+    duty  text        PRIMARY KEY,
+    node  text        NOT NULL,
+    epoch bigint      NOT NULL,
+    until timestamptz NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
 
 -- The last entry that was dropped with its month: the chain that is kept begins behind it.
 CREATE TABLE audit_anchor (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     seq      bigint  NOT NULL,
-    hash     text    NOT NULL
+    hash     bytea   NOT NULL
 );
 
 -- A state changes only along the arrows.
@@ -277,18 +295,25 @@ BEGIN
             UNION ALL
             SELECT status, count(*) FROM moved GROUP BY status
         ) AS changes GROUP BY status HAVING sum(n) <> 0;
-    -- Nothing but heartbeats: the sums are equal only when no state changed, or when as many went each way.
-    IF NOT FOUND THEN
-        PERFORM 1 FROM before JOIN moved USING (id) WHERE before.status <> moved.status LIMIT 1;
-        IF NOT FOUND THEN RETURN NULL; END IF;
+    -- Nothing but heartbeats: the sums are equal only when no state changed, or when as many went each way. What changed is found
+    -- by EXCEPT, which sorts or hashes whatever it is given: a join of these two would be planned once, for few rows, and be
+    -- quadratic for many.
+    IF NOT FOUND AND NOT EXISTS (SELECT id, status FROM moved EXCEPT SELECT id, status FROM before) THEN
+        RETURN NULL;
     END IF;
     INSERT INTO prds_to_assess (prd_id)
-        SELECT DISTINCT moved.prd_id FROM before JOIN moved USING (id)
-        WHERE before.status <> moved.status AND moved.status IN ('SUBMITTED', 'FAILED', 'CANCELLED')
-          AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = moved.prd_id)
-        ORDER BY moved.prd_id ON CONFLICT DO NOTHING;
-    UPDATE job_flags SET closed_at = moved.updated_at FROM before JOIN moved USING (id)
-        WHERE job_flags.job_id = moved.id AND job_flags.closed_at IS NULL AND before.status <> moved.status;
+        SELECT DISTINCT prd_id FROM (
+            SELECT id, prd_id, status FROM moved WHERE status IN ('SUBMITTED', 'FAILED', 'CANCELLED')
+            EXCEPT SELECT id, prd_id, status FROM before
+        ) AS ended
+        WHERE NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = ended.prd_id)
+        ORDER BY prd_id ON CONFLICT DO NOTHING;
+    -- Few flags are open, if any.
+    IF EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) THEN
+        UPDATE job_flags SET closed_at = clock_timestamp()
+            WHERE closed_at IS NULL AND job_id IN (
+                SELECT id FROM (SELECT id, status FROM moved EXCEPT SELECT id, status FROM before) AS changed);
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER jobs_moved AFTER UPDATE ON jobs REFERENCING OLD TABLE AS before NEW TABLE AS moved

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aura_core::{
-    Action, Actor, Alert, AuditEntry, AuditSeq, NewAlert, StoreError, audit::NewEntry, contract::AuditStore,
+    Action, Actor, Alert, AuditEntry, AuditSeq, NewAlert, StoreError,
+    audit::NewEntry,
+    contract::{AuditStore, DutyStore},
 };
 use serde_json::json;
 
@@ -75,3 +77,7 @@ impl AuditStore for MemoryStore {
         Ok(newest.take(limit as usize).cloned().collect())
     }
 }
+
+/// Only this process uses it.
+#[async_trait]
+impl DutyStore for MemoryStore {}

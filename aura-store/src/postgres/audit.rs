@@ -126,7 +126,7 @@ impl AuditStore for PgStore {
 
     async fn audit(&self, after: AuditSeq, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, actor, action, details, created_at, hash FROM audit_log WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, actor, action, details, created_at, encode(hash, 'hex') AS hash FROM audit_log WHERE id > $1 ORDER BY id LIMIT $2",
         );
         each(&self.core.rows("read the audit log", query.bind(after.0).bind(i64::from(limit))).await?, entry)
     }
@@ -143,7 +143,7 @@ impl AuditStore for PgStore {
     }
 
     async fn anchor(&self) -> Result<Option<Anchor>, StoreError> {
-        let query = sqlx::query("SELECT 0::bigint AS id, seq, hash FROM audit_anchor");
+        let query = sqlx::query("SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM audit_anchor");
         let row = self.core.row("read where the audit log begins", query).await?;
         row.map(|row| {
             let named = Named::new("audit log", &row);

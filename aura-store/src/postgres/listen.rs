@@ -1,5 +1,5 @@
-//! News between nodes: who wrote tells the others by NOTIFY, as a hint. The payload is a place in the audit log; the log is the
-//! data, and polling finds it without any hint.
+//! News between nodes: who wrote tells the others by NOTIFY, as a hint. The payload is who wrote and a place in the audit log; the
+//! log is the data, and polling finds it without any hint.
 
 use std::{
     sync::{Arc, Weak},
@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use uuid::Uuid;
+
 use super::{Core, read::begin};
 
 /// How often somebody who waits looks whether another node wrote: with LISTEN as a backstop, and without.
@@ -28,12 +30,16 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What this node knows of the end of the audit log.
 pub(super) struct News {
     channel: String,
+    /// Tells this node's own notifications from others'.
+    me: String,
     /// Whether the nodes tell one another.
     told: bool,
     /// The newest entry that this node has written, seen or heard of.
     seen: watch::Sender<i64>,
     /// The newest entry that this node has written.
     written: watch::Sender<i64>,
+    /// Grows when another node says that it wrote.
+    others: watch::Sender<u64>,
     /// When somebody last looked.
     looked: tokio::sync::Mutex<Option<Instant>>,
     stopped: watch::Sender<bool>,
@@ -51,7 +57,9 @@ impl News {
     pub(super) fn new(schema: &str, told: bool) -> Self {
         Self {
             channel: format!("aura_news_{schema}"),
+            me: Uuid::new_v4().simple().to_string(),
             told,
+            others: watch::Sender::new(0),
             seen: watch::Sender::new(0),
             written: watch::Sender::new(0),
             looked: tokio::sync::Mutex::new(None),
@@ -68,6 +76,24 @@ impl News {
     /// The log is known to reach to `seq`.
     pub(super) fn saw(&self, seq: i64) {
         raise(&self.seen, seq);
+    }
+
+    /// A notification: who wrote, and how far the log reaches.
+    fn heard(&self, payload: &str) {
+        let Some((who, seq)) = payload.split_once(' ') else { return };
+        if let Ok(seq) = seq.parse() {
+            self.saw(seq);
+        }
+        if who != self.me {
+            self.others.send_modify(|times| *times = times.wrapping_add(1));
+        }
+    }
+
+    /// Waits until another node says that it wrote.
+    pub(super) async fn others_wrote(&self) {
+        if self.others.subscribe().changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ends telling and listening.
@@ -102,7 +128,8 @@ async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: 
 
 async fn notify(core: &Core, seq: i64) -> Result<(), sqlx::Error> {
     let mut tx = begin(&core.pool, &format!("{}; SET LOCAL synchronous_commit TO off", core.begin)).await?;
-    let query = sqlx::query("SELECT pg_notify($1, $2)").bind(&core.news.channel).bind(seq.to_string());
+    let query =
+        sqlx::query("SELECT pg_notify($1, $2)").bind(&core.news.channel).bind(format!("{} {seq}", core.news.me));
     query.persistent(!core.pooled).execute(&mut *tx).await?;
     tx.commit().await
 }
@@ -117,9 +144,12 @@ async fn hear(core: Weak<Core>, options: PgConnectOptions, channel: String, mut 
                 // A connection that was lost is found here, and made again by the listener.
                 let told = listener.try_recv().await?;
                 let Some(core) = core.upgrade() else { return Ok::<(), sqlx::Error>(()) };
-                match told.map(|told| told.payload().parse()) {
-                    Some(Ok(seq)) => core.news.saw(seq),
-                    Some(Err(_)) | None => core.look().await,
+                match told {
+                    Some(told) => core.news.heard(told.payload()),
+                    None => {
+                        core.look().await;
+                        core.news.others.send_modify(|times| *times = times.wrapping_add(1));
+                    }
                 }
             }
         };

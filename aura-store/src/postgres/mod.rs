@@ -5,6 +5,7 @@
 //! write by hand is read back like our own rows.
 
 mod audit;
+mod duties;
 mod error;
 mod jobs;
 mod join;
@@ -27,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use aura_core::{Clock, ModelId, StoreError};
+use aura_core::{Clock, ModelId, StoreError, contract::store::Term};
 use sqlx::PgPool;
 
 pub use open::PgStoreBuilder;
@@ -54,6 +55,7 @@ pub struct PgStore {
 }
 
 /// What all verbs share.
+#[derive(Clone)]
 struct Core {
     /// Where it is, without the password.
     place: String,
@@ -70,8 +72,11 @@ struct Core {
     /// How long histories are kept; absent: for ever.
     retention: Option<Duration>,
     /// Names of models, for the trail.
-    names: RwLock<HashMap<ModelId, String>>,
-    news: listen::News,
+    names: Arc<RwLock<HashMap<ModelId, String>>>,
+    news: Arc<listen::News>,
+    frontier: Arc<jobs::frontier::Frontier>,
+    /// Within which term is written; absent for what any node may write.
+    term: Option<Term>,
 }
 
 impl PgStore {

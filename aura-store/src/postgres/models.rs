@@ -25,7 +25,8 @@ use super::{
 macro_rules! model_columns {
     () => {
         "id, name, kind, coalesce(endpoint, '') AS endpoint, is_active, created_at, provider, \
-         coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing "
+         coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing, \
+         asked_at "
     };
 }
 
@@ -50,6 +51,7 @@ fn model(row: &PgRow) -> Result<Model, StoreError> {
         hold: named.get("hold")?,
         standing: named.parsed("standing")?,
         created_at: named.time("created_at")?,
+        asked_at: named.maybe_time("asked_at")?,
     })
 }
 
@@ -233,6 +235,21 @@ impl ModelStore for PgStore {
     async fn set_hold(&self, id: ModelId, hold: Option<String>, actor: &Actor) -> Result<Model, StoreError> {
         let hold = hold.as_deref().map(value::text);
         again(|| self.core.set_hold_once(id, hold.as_deref(), actor)).await
+    }
+
+    async fn attend(&self, models: &[ModelId]) -> Result<(), StoreError> {
+        again(|| async {
+            let mut write = self.core.write("note which models are worked for").await?;
+            let ids: Vec<i32> = models.iter().map(|model| model.0).collect();
+            // In the order of their ids: nodes that note the same models at once cannot wait for one another in a circle.
+            let query = sqlx::query(
+                "UPDATE models SET asked_at = greatest(asked_at, $2)
+                 WHERE id IN (SELECT id FROM models WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)",
+            );
+            write.run(query.bind(ids).bind(write.now)).await?;
+            write.commit().await
+        })
+        .await
     }
 
     async fn change_standings(&self, changes: &[StandingChange]) -> Result<Each<Promotion>, StoreError> {

@@ -154,11 +154,13 @@ impl PgStoreBuilder {
             pool: primary,
             replica,
             pooled: self.pooled,
-            news: News::new(&self.schema, listen.is_some()),
+            news: Arc::new(News::new(&self.schema, listen.is_some())),
+            term: None,
             schema: self.schema,
             clock: self.clock,
             retention: self.retention,
-            names: Default::default(),
+            names: Arc::default(),
+            frontier: Arc::default(),
         });
         core.upkeep().await?;
         core.news.start(&core, listen);

@@ -24,12 +24,17 @@ impl Trail {
         self.entries.push(NewEntry { actor: actor.clone(), action, details: value::json(details) });
     }
 
-    /// Adds a line of a job's history and the audit entry that goes with it.
+    /// Adds a line of a job's history and the audit entry that goes with it. The line is its job's: it does not repeat whose.
     pub(super) fn both(&mut self, actor: &Actor, job: JobId, action: Action, details: Value) {
         self.jobs.push(job.as_uuid());
         self.events.push(action.as_str());
         let details = value::json(details);
-        self.facts.push(details.to_string());
+        let mut facts = details.clone();
+        if let Some(facts) = facts.as_object_mut() {
+            facts.remove("job_id");
+            facts.remove("prd_id");
+        }
+        self.facts.push(facts.to_string());
         self.entries.push(NewEntry { actor: actor.clone(), action, details });
     }
 
@@ -40,7 +45,7 @@ impl Trail {
             return Ok(None);
         }
         let at = write.now;
-        let query = sqlx::query("SELECT 0::bigint AS id, seq, hash FROM audit_head FOR UPDATE");
+        let query = sqlx::query("SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM audit_head FOR UPDATE");
         let row =
             write.row(query).await?.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
         let named = Named::new("audit log", &row);
@@ -62,11 +67,11 @@ impl Trail {
                  SELECT job, type, facts::jsonb, $1 FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (job, type, facts)
              ), entries AS (
                  INSERT INTO audit_log (id, actor, action, details, created_at, hash)
-                 SELECT $5 + n - 1, actor, action, facts::jsonb, $1, hash
+                 SELECT $5 + n - 1, actor, action, facts::jsonb, $1, decode(hash, 'hex')
                  FROM unnest($6::text[], $7::text[], $8::text[], $9::text[])
                      WITH ORDINALITY AS new (actor, action, facts, hash, n)
              )
-             UPDATE audit_head SET seq = $10, hash = $11",
+             UPDATE audit_head SET seq = $10, hash = decode($11, 'hex')",
         );
         let query = query
             .bind(at)

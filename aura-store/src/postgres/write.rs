@@ -63,7 +63,9 @@ impl Core {
                 row.await.and_then(|row| row.try_get("now")).map_err(failed(action))?
             }
         };
-        Ok(Write { core: self, tx, action, now: value::micros(now), trail: Trail::default() })
+        let mut write = Write { core: self, tx, action, now: value::micros(now), trail: Trail::default() };
+        write.check_term().await?;
+        Ok(write)
     }
 }
 

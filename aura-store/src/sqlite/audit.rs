@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aura_core::{
     Action, Actor, Alert, AuditEntry, AuditSeq, NewAlert, StoreError,
     audit::{EntryHash, NewEntry},
-    contract::AuditStore,
+    contract::{AuditStore, DutyStore},
 };
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -170,6 +170,11 @@ impl AuditStore for SqliteStore {
         each(&self.rows("list alerts", query.bind(before).bind(limit)).await?, alert)
     }
 }
+
+/// Processes that share a file are each their own orchestra: the file is one machine's, and the verbs themselves refuse what
+/// was decided on an older state.
+#[async_trait]
+impl DutyStore for SqliteStore {}
 
 /// Opens a flag; answers `false` when one is open already.
 async fn open_flag(write: &mut Write<'_>, job: &str, rule: &str) -> Result<bool, StoreError> {

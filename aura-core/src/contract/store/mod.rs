@@ -1,4 +1,4 @@
-//! Where everything is kept: four small traits, each method one atomic verb.
+//! Where everything is kept: five small traits, each method one atomic verb.
 //!
 //! # Contract
 //! - **One transaction a verb.** A state changes together with its `job_events` row and its audit entry, or not at all.
@@ -11,6 +11,7 @@
 //! - The audit log is chained by [`AuditEntry::seal`](crate::audit::AuditEntry::seal); its places have no gaps.
 
 mod audit;
+mod duties;
 mod jobs;
 mod models;
 mod runs;
@@ -18,6 +19,7 @@ mod runs;
 use std::{fmt, time::Duration};
 
 pub use audit::AuditStore;
+pub use duties::{Duty, DutyStore, Term};
 pub use jobs::{
     Assignment, Claim, ClaimedJob, Expired, JobCount, JobFilter, JobStore, ModelLoad, NewPrdRecord, Submitted, Wanted,
 };
@@ -25,17 +27,19 @@ pub use models::{ModelStore, StandingChange};
 pub use runs::{ArtifactBatch, Judgement, Next, RunFilter, RunStore};
 
 #[cfg(feature = "mock")]
-pub use self::{audit::MockAuditStore, jobs::MockJobStore, models::MockModelStore, runs::MockRunStore};
+pub use self::{
+    audit::MockAuditStore, duties::MockDutyStore, jobs::MockJobStore, models::MockModelStore, runs::MockRunStore,
+};
 
 use crate::{
     error::BoxError,
     ids::{JobId, WorkerId},
 };
 
-/// All four parts. Implemented for whatever implements them.
-pub trait Store: JobStore + ModelStore + RunStore + AuditStore {}
+/// All parts. Implemented for whatever implements them.
+pub trait Store: JobStore + ModelStore + RunStore + AuditStore + DutyStore {}
 
-impl<T: JobStore + ModelStore + RunStore + AuditStore + ?Sized> Store for T {}
+impl<T: JobStore + ModelStore + RunStore + AuditStore + DutyStore + ?Sized> Store for T {}
 
 /// Answers of a batch, in the order of its items.
 pub type Each<T> = Vec<Result<T, StoreError>>;

@@ -25,6 +25,7 @@ use crate::{
     engine::{
         alerts::AlertDesk,
         bell::Bells,
+        duty::Duties,
         pace::{Chain, Pace, Pause},
         roster::Roster,
         settings::Settings,
@@ -52,6 +53,8 @@ pub(crate) struct Accountant {
     pub(crate) alerts: Arc<AlertDesk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    /// Which node this is, where several assess.
+    pub(crate) duties: Arc<Duties>,
     /// Models whose adapter in this process says that their answers are this program's own code.
     pub(crate) in_house: HashSet<ModelId>,
     /// What was judged lately, so that a pass that failed half-way does not run the same tests again.
@@ -92,7 +95,10 @@ impl Accountant {
 
     /// One pass; answers whether more may be waiting. PRDs that fail do not stop the others.
     async fn pass(&self) -> Result<bool> {
-        let waiting = self.store.assessable(PASS).await?;
+        let waiting = match self.store.take_assessable(self.duties.node(), PASS, self.duties.lease()).await? {
+            Some(taken) => taken,
+            None => self.store.assessable(PASS).await?,
+        };
         let more = waiting.len() == PASS as usize;
         let outcomes: Vec<_> = futures::stream::iter(waiting)
             .map(|prd| async move { (prd, self.assess_prd(prd).await) })

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    contract::Store,
+    contract::store::Duty,
     engine::{
         alerts::AlertDesk,
+        duty::Duties,
         manager::schedule::Waiting,
         pace::{Pace, Pause},
         settings::Settings,
@@ -22,7 +23,7 @@ use crate::{
 /// Flags what looks wrong.
 #[derive(Debug)]
 pub(crate) struct Auditor {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) duties: Arc<Duties>,
     pub(crate) alerts: Arc<AlertDesk>,
     pub(crate) waiting: Waiting,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,7 +37,12 @@ impl Auditor {
     /// Runs until the orchestra stops.
     pub(crate) async fn run(self, shutdown: Arc<Shutdown>) {
         let mut pace = Pace::by_clock(&self.clock, &shutdown);
+        let mut stop = shutdown.signal();
         loop {
+            tokio::select! {
+                () = self.duties.on_duty(Duty::Auditor) => {}
+                () = stop.stopping() => return,
+            }
             let outcome = self.pass().await;
             if pace.pause("auditor", outcome, self.settings.audit_interval).await == Pause::Stop {
                 return;
@@ -46,17 +52,18 @@ impl Auditor {
 
     /// One look at everything.
     pub(crate) async fn pass(&self) -> Result<()> {
+        let Some(store) = self.duties.store(Duty::Auditor) else { return Ok(()) };
         let now = self.clock.now();
         let mut alerts = Vec::new();
-        for job in self.store.silent_jobs(now - self.settings.stall_after, PASS).await? {
+        for job in store.silent_jobs(now - self.settings.stall_after, PASS).await? {
             let waits_for = self.waiting.reason(job.id);
             alerts.extend(rules::silent(&job, now, self.settings.stall_after, waits_for.as_deref()));
         }
-        for (job, failures) in self.store.failing_jobs(now - rules::FAILURE_WINDOW, rules::MAX_FAILURES).await? {
+        for (job, failures) in store.failing_jobs(now - rules::FAILURE_WINDOW, rules::MAX_FAILURES).await? {
             alerts.extend(rules::failing(job, failures));
         }
         for alert in alerts {
-            self.alerts.raise(&alert, &Actor::auditor()).await?;
+            self.alerts.raise_in(store.as_ref(), &alert, &Actor::auditor()).await?;
         }
         Ok(())
     }

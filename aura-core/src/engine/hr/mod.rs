@@ -2,15 +2,19 @@
 
 pub mod policy;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use policy::{Basis, HrSettings};
 
 use crate::{
     clock::Clock,
-    contract::{Store, StoreError, store::StandingChange},
+    contract::{
+        StoreError,
+        store::{Duty, StandingChange},
+    },
     engine::{
         bell::Bells,
+        duty::Duties,
         pace::{Pace, Pause},
         settings::Settings,
         shutdown::Shutdown,
@@ -24,7 +28,7 @@ use crate::{
 /// Changes standings.
 #[derive(Debug)]
 pub(crate) struct Hr {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) duties: Arc<Duties>,
     pub(crate) bells: Arc<Bells>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
@@ -34,23 +38,44 @@ impl Hr {
     /// Runs until the orchestra stops.
     pub(crate) async fn run(self, shutdown: Arc<Shutdown>) {
         let mut pace = Pace::by_clock(&self.clock, &shutdown);
+        let mut stop = shutdown.signal();
         loop {
-            let outcome = self.pass().await;
-            if pace.pause("hr", outcome, self.settings.hr_interval).await == Pause::Stop {
+            tokio::select! {
+                () = self.duties.on_duty(Duty::Hr) => {}
+                () = stop.stopping() => return,
+            }
+            let (outcome, wait) = match self.pass().await {
+                Ok(wait) => (Ok(()), wait),
+                Err(error) => (Err(error), self.settings.hr_interval),
+            };
+            if pace.pause("hr", outcome, wait).await == Pause::Stop {
                 return;
             }
         }
     }
 
-    /// One look at everybody.
-    pub(crate) async fn pass(&self) -> Result<()> {
+    /// One look at everybody, if it is time: whoever looked last, this node before a restart or another one. Answers with the time
+    /// to the next.
+    pub(crate) async fn pass(&self) -> Result<Duration> {
+        let interval = self.settings.hr_interval;
+        // Another node took the duty a moment ago: what this one would write is its matter now.
+        let Some(store) = self.duties.store(Duty::Hr) else { return Ok(Duration::ZERO) };
         let settings = &self.settings.hr;
         let end = self.clock.now();
+        let before = store.latest_scores().await?;
+        let looked = before.iter().map(|score| score.window_end).max();
+        if let Some(wait) = looked.and_then(|looked| {
+            (looked - end)
+                .to_std()
+                .ok()
+                .or_else(|| interval.checked_sub((end - looked).to_std().ok()?).filter(|wait| !wait.is_zero()))
+        }) {
+            return Ok(wait.min(interval));
+        }
         let start = end - settings.window();
-        let models = self.store.models().await?;
-        let stats = self.store.stats(start).await?;
+        let models = store.models().await?;
+        let stats = store.stats(start).await?;
         let bench = policy::bench(&models, &stats, settings);
-        let before = self.store.latest_scores().await?;
         let mut changes = Vec::new();
         let mut scores = Vec::new();
         for model in &models {
@@ -73,7 +98,7 @@ impl Hr {
             }
         }
         // What HR saw is written after what it decided: a crash between the two loses a row of figures, never a decision.
-        for (change, answer) in changes.iter().zip(self.store.change_standings(&changes).await?) {
+        for (change, answer) in changes.iter().zip(store.change_standings(&changes).await?) {
             match answer {
                 Ok(promotion) => {
                     tracing::info!(model = %change.model, action = %promotion.action, reason = change.reason, "HR decided")
@@ -84,10 +109,10 @@ impl Hr {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.store.record_scores(&scores).await?;
+        store.record_scores(&scores).await?;
         if !changes.is_empty() {
             self.bells.schedule.ring();
         }
-        Ok(())
+        Ok(interval)
     }
 }

@@ -15,10 +15,13 @@ use super::{
 };
 use crate::{
     contract::{
-        Candidate, Candidates, ResourceProbe, SelectionPolicy,
-        store::{Assignment, JobFilter},
+        Candidate, Candidates, ResourceProbe, SelectionPolicy, Store,
+        store::{Assignment, Duty, JobFilter},
     },
-    engine::pace::{Pace, Pause},
+    engine::{
+        duty::Duties,
+        pace::{Pace, Pause},
+    },
     error::Result,
     ids::{JobId, ModelId, PrdId},
     job::{Job, JobStatus},
@@ -31,6 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     pub(crate) manager: Arc<JobManager>,
+    pub(crate) duties: Arc<Duties>,
     pub(crate) policy: Arc<dyn SelectionPolicy>,
     pub(crate) probe: Option<Arc<dyn ResourceProbe>>,
     pub(crate) waiting: Waiting,
@@ -65,7 +69,12 @@ impl Scheduler {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => StdRng::from_os_rng(),
         };
+        let mut stop = manager.shutdown.signal();
         loop {
+            tokio::select! {
+                () = self.duties.on_duty(Duty::Scheduler) => {}
+                () = stop.stopping() => return,
+            }
             let outcome = self.pass(&mut rng).await;
             if let Ok(assigned) = outcome
                 && assigned > 0
@@ -81,20 +90,21 @@ impl Scheduler {
     /// One pass; answers with the number of jobs that were assigned.
     async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
         let manager = &self.manager;
-        let expired = manager.store.expire(PASS).await?;
+        let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
+        let expired = store.expire(PASS).await?;
         if expired.iter().any(|expired| expired.now.is_final()) {
             manager.bells.account.ring();
         }
         let models = manager.roster.refresh().await?;
-        self.take_back_from_held(&models).await?;
-        let waiting_there = self.take_back_from_unattended(&models).await?;
+        self.take_back_from_held(store.as_ref(), &models).await?;
+        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models).await?;
         let (assignments, mut waiting) = self.look_far_enough(&models, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
         if assignments.is_empty() {
             return Ok(0);
         }
-        let answers = manager.store.assign(&assignments).await?;
+        let answers = store.assign(&assignments).await?;
         let mut assigned = 0;
         for (assignment, answer) in assignments.iter().zip(answers) {
             match answer {
@@ -128,7 +138,7 @@ impl Scheduler {
         }
     }
 
-    async fn take_back_from_held(&self, models: &[Model]) -> Result<()> {
+    async fn take_back_from_held(&self, store: &dyn Store, models: &[Model]) -> Result<()> {
         for model in models {
             let Some(hold) = &model.hold else { continue };
             let filter = JobFilter {
@@ -138,14 +148,14 @@ impl Scheduler {
                 ..JobFilter::default()
             };
             let jobs: Vec<_> = self.manager.store.jobs(&filter).await?.iter().map(|job| job.id).collect();
-            self.take_back(&jobs, &format!("model {} is on hold: {hold}", model.profile.name)).await?;
+            take_back(store, &jobs, &format!("model {} is on hold: {hold}", model.profile.name)).await?;
         }
         Ok(())
     }
 
     /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
     /// may have them. Answers why the others wait.
-    async fn take_back_from_unattended(&self, models: &[Model]) -> Result<Vec<(JobId, String)>> {
+    async fn take_back_from_unattended(&self, store: &dyn Store, models: &[Model]) -> Result<Vec<(JobId, String)>> {
         let attendance = self.manager.settings.attendance;
         let now = self.manager.clock.now();
         let load = self.manager.store.load().await?;
@@ -170,22 +180,10 @@ impl Scheduler {
             let name = &model.profile.name;
             let stuck: Vec<_> = stuck.iter().map(|job| job.id).collect();
             let reason = format!("{name} has it, but {NOBODY_ASKS} for {attendance:?}, and another model may have it");
-            self.take_back(&stuck, &reason).await?;
+            take_back(store, &stuck, &reason).await?;
             waiting.extend(wait.iter().map(|job| (job.id, format!("{name} has it, but {NOBODY_ASKS}"))));
         }
         Ok(waiting)
-    }
-
-    async fn take_back(&self, jobs: &[JobId], reason: &str) -> Result<()> {
-        if jobs.is_empty() {
-            return Ok(());
-        }
-        for (job, answer) in jobs.iter().zip(self.manager.store.unassign(jobs, reason).await?) {
-            if let Err(error) = answer {
-                tracing::debug!(%job, %error, "a job that was to be taken back moved on by itself");
-            }
-        }
-        Ok(())
     }
 
     async fn plan(
@@ -236,6 +234,18 @@ impl Scheduler {
             }
         }
     }
+}
+
+async fn take_back(store: &dyn Store, jobs: &[JobId], reason: &str) -> Result<()> {
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    for (job, answer) in jobs.iter().zip(store.unassign(jobs, reason).await?) {
+        if let Err(error) = answer {
+            tracing::debug!(%job, %error, "a job that was to be taken back moved on by itself");
+        }
+    }
+    Ok(())
 }
 
 /// What one pass knows.

@@ -89,6 +89,19 @@ impl Slots {
         }
         slots
     }
+
+    /// The places that are left when the first ones are taken.
+    fn without(&self, taken: usize) -> Self {
+        fn rest<T: Clone>(all: &[T], taken: usize) -> Vec<T> {
+            all.get(taken..).unwrap_or_default().to_vec()
+        }
+        Self {
+            items: rest(&self.items, taken),
+            workers: rest(&self.workers, taken),
+            doors: rest(&self.doors, taken),
+            ends: rest(&self.ends, taken),
+        }
+    }
 }
 
 /// What a claim sets, behind a list of jobs `taken (id, worker, door, ends)`; `$1` is the moment.
@@ -110,44 +123,63 @@ async fn claim_once(
     let mut taken = Vec::new();
     for (models, items) in groups {
         let slots = Slots::of(claims, items, write.now);
-        let most = i64::try_from(slots.items.len()).unwrap_or(i64::MAX);
-        // Jobs of held models, and rows that no worker could do, are passed over.
-        let query = sqlx::query(concat!(
+        let wanted = slots.items.len();
+        let from = core.frontier.from(models);
+        let mut found = take(&mut write, models, &slots, from).await?;
+        // Behind the frontier there may be jobs that came back; with less found than wanted they are looked for.
+        if found.len() < wanted && from > 0 {
+            let rest = slots.without(found.len());
+            found.extend(take(&mut write, models, &rest, 0).await?);
+        }
+        core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
+        taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));
+    }
+    leave_trail(&mut write, taken.iter().map(|(_, job)| job)).await?;
+    write.commit().await?;
+    Ok(taken)
+}
+
+/// Takes the oldest jobs of these models whose place is behind `from`: their places, which claim each is for, and the jobs.
+async fn take(
+    write: &mut Write<'_>,
+    models: &[i32],
+    slots: &Slots,
+    from: i64,
+) -> Result<Vec<(i64, usize, Job)>, StoreError> {
+    let most = i64::try_from(slots.items.len()).unwrap_or(i64::MAX);
+    // Jobs of held models, and rows that no worker could do, are passed over.
+    let query = sqlx::query(concat!(
             "WITH oldest AS (
                  SELECT found.id, found.seq FROM models CROSS JOIN LATERAL (
                      SELECT jobs.id, jobs.seq FROM jobs
                      WHERE jobs.status = 'ASSIGNED' AND jobs.assigned_model = models.id AND jobs.attempt < jobs.max_attempts
-                       AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id)
+                       AND jobs.seq > $7 AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id)
                      ORDER BY jobs.seq LIMIT $3 FOR NO KEY UPDATE OF jobs SKIP LOCKED
                  ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
              ), numbered AS (
                  SELECT id, row_number() OVER (ORDER BY seq) AS n FROM oldest ORDER BY seq LIMIT $3
              ), taken AS (
-                 SELECT numbered.id, slots.worker, slots.door, slots.ends, slots.n FROM numbered
-                 JOIN unnest($4::text[], $5::text[], $6::timestamptz[]) WITH ORDINALITY AS slots (worker, door, ends, n)
-                     USING (n)
+                 SELECT id, ($4::text[])[n] AS worker, ($5::text[])[n] AS door, ($6::timestamptz[])[n] AS ends, n
+                 FROM numbered
              )
              UPDATE jobs SET ",
             take!(),
             "FROM taken WHERE jobs.id = taken.id AND jobs.status = 'ASSIGNED' RETURNING taken.n, jobs.seq, ",
             job_columns!()
         ));
-        let query = query
-            .bind(write.now)
-            .bind(models.clone())
-            .bind(most)
-            .bind(slots.workers)
-            .bind(slots.doors)
-            .bind(slots.ends);
-        let mut rows = each(&write.rows(query).await?, |row| {
-            Ok((Named::new("job", row).get::<i64>("seq")?, record::item(row)?, record::job(row)?))
-        })?;
-        rows.sort_by_key(|(seq, ..)| *seq);
-        taken.extend(rows.into_iter().filter_map(|(_, slot, job)| Some((*slots.items.get(slot)?, job))));
-    }
-    leave_trail(&mut write, taken.iter().map(|(_, job)| job)).await?;
-    write.commit().await?;
-    Ok(taken)
+    let query = query
+        .bind(write.now)
+        .bind(models.to_vec())
+        .bind(most)
+        .bind(slots.workers.clone())
+        .bind(slots.doors.clone())
+        .bind(slots.ends.clone())
+        .bind(from);
+    let mut rows = each(&write.rows(query).await?, |row| {
+        Ok((Named::new("job", row).get::<i64>("seq")?, record::item(row)?, record::job(row)?))
+    })?;
+    rows.sort_by_key(|(seq, ..)| *seq);
+    Ok(rows.into_iter().filter_map(|(seq, slot, job)| Some((seq, *slots.items.get(slot)?, job))).collect())
 }
 
 async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job>, StoreError> {

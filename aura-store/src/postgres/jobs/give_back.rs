@@ -8,6 +8,7 @@ use aura_core::{
         Release,
         store::{Each, Expired},
     },
+    job::Door,
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -30,6 +31,7 @@ struct Back {
     ids: Vec<Uuid>,
     reasons: Vec<String>,
     not_before: Vec<Option<DateTime<Utc>>>,
+    max_attempts: Vec<i32>,
 }
 
 impl Back {
@@ -37,6 +39,7 @@ impl Back {
         self.ids.push(job.id.as_uuid());
         self.reasons.push(value::text(reason).into_owned());
         self.not_before.push(not_before);
+        self.max_attempts.push(i32::try_from(job.max_attempts).unwrap_or(i32::MAX));
     }
 
     /// Moves the jobs, which are locked: to the queue, or to FAILED where no attempt is left.
@@ -45,17 +48,18 @@ impl Back {
             return Ok(());
         }
         let query = sqlx::query(
-            "UPDATE jobs SET status = CASE WHEN attempt < max_attempts THEN 'QUEUED' ELSE 'FAILED' END, updated_at = $4,
-                 lease_until = NULL,
-                 assigned_model = CASE WHEN attempt < max_attempts THEN NULL ELSE assigned_model END,
-                 worker_id = CASE WHEN attempt < max_attempts THEN NULL ELSE worker_id END,
-                 not_before = CASE WHEN attempt < max_attempts THEN back.not_before END,
-                 reason = CASE WHEN attempt < max_attempts THEN NULL ELSE back.why END,
+            "UPDATE jobs SET status = CASE WHEN attempt < back.most THEN 'QUEUED' ELSE 'FAILED' END, updated_at = $5,
+                 lease_until = NULL, max_attempts = back.most,
+                 assigned_model = CASE WHEN attempt < back.most THEN NULL ELSE assigned_model END,
+                 worker_id = CASE WHEN attempt < back.most THEN NULL ELSE worker_id END,
+                 not_before = CASE WHEN attempt < back.most THEN back.not_before END,
+                 reason = CASE WHEN attempt < back.most THEN NULL ELSE back.why END,
                  last_error = back.why, probe = false
-             FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS back (id, why, not_before)
+             FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[]) AS back (id, why, not_before, most)
              WHERE jobs.id = back.id AND status = 'IN_PROGRESS'",
         );
-        write.run(query.bind(self.ids).bind(self.reasons).bind(self.not_before).bind(write.now)).await.map(drop)
+        let query = query.bind(self.ids).bind(self.reasons).bind(self.not_before).bind(self.max_attempts);
+        write.run(query.bind(write.now)).await.map(drop)
     }
 }
 
@@ -71,10 +75,13 @@ async fn release_once(core: &Core, releases: &[Release]) -> Result<Each<JobStatu
     let mut back = Back::default();
     for (item, release) in releases.iter().enumerate() {
         let proof = &release.proof;
-        let answer = match jobs.get(&proof.job) {
+        let answer = match jobs.get_mut(&proof.job) {
             None => Err(StoreError::not_found("job", proof.job)),
             Some(job) if holds(job, release, write.now) => {
                 let not_before = release.retry_after.map(|wait| value::after(write.now, wait));
+                if release.blameless {
+                    job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());
+                }
                 back.add(job, &release.reason, not_before);
                 Ok(record_return(&mut write, job, &names, &Actor::worker(&proof.worker), &release.reason, not_before))
             }
@@ -97,7 +104,8 @@ async fn release_once(core: &Core, releases: &[Release]) -> Result<Each<JobStatu
 fn holds(job: &Job, release: &Release, now: DateTime<Utc>) -> bool {
     let JobState::InProgress { lease, .. } = &job.state else { return false };
     let proof = &release.proof;
-    lease.worker == proof.worker && proof.token.is_none_or(|token| token == lease.token) && lease.until > now
+    let shown = proof.token.map_or(lease.door == Door::Remote, |token| token == lease.token);
+    lease.worker == proof.worker && shown && lease.until > now
 }
 
 pub(super) async fn expire(core: &Core, limit: u32) -> Result<Vec<Expired>, StoreError> {

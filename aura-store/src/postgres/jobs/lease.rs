@@ -37,7 +37,7 @@ async fn beat_once(core: &Core, beats: &[(LeaseProof, Duration)]) -> Result<Each
          FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::timestamptz[])
              WITH ORDINALITY AS beat (job, worker, token, ends, n)
          WHERE jobs.id = beat.job AND status = 'IN_PROGRESS' AND worker_id = beat.worker
-           AND (beat.token IS NULL OR lease_token = beat.token) AND lease_until > $5
+           AND (lease_token = beat.token OR (beat.token IS NULL AND door = 'remote')) AND lease_until > $5
          RETURNING beat.n, jobs.id, jobs.lease_until",
     );
     let query = query.bind(jobs).bind(workers).bind(tokens).bind(ends).bind(write.now);

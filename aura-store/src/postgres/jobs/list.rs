@@ -79,33 +79,48 @@ macro_rules! list {
     };
 }
 
-/// The lists of one model: the states in which a job has one, each by its index.
-const OF_MODEL: &str = concat!(
-    "WITH start AS MATERIALIZED (SELECT coalesce((SELECT seq FROM jobs WHERE id = $3), 0) AS seq)
-     SELECT ",
-    job_columns!(),
-    "FROM jobs WHERE $1::uuid IS NULL AND id IN (
-         SELECT id FROM (
-             (SELECT id, jobs.seq FROM jobs, start WHERE status IN ('VALIDATED', 'FAILED') AND assigned_model = $2
-              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
-             UNION ALL
-             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'ASSIGNED' AND assigned_model = $2
-              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
-             UNION ALL
-             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'IN_PROGRESS' AND assigned_model = $2
-              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
-             UNION ALL
-             (SELECT id, jobs.seq FROM jobs, start WHERE status = 'SUBMITTED' AND assigned_model = $2
-              AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)
-         ) AS found ORDER BY seq LIMIT $4
-     ) ORDER BY jobs.seq"
+/// A list that no index holds as it is: the first of each state, merged.
+macro_rules! merge {
+    ($($which:literal),+) => {
+        concat!(
+            "WITH start AS MATERIALIZED (SELECT coalesce((SELECT seq FROM jobs WHERE id = $3), 0) AS seq)
+             SELECT ",
+            job_columns!(),
+            "FROM jobs WHERE $1::uuid IS NULL AND jobs.id IN (SELECT found.id FROM (
+                 SELECT NULL::uuid AS id, NULL::bigint AS seq WHERE $2::int IS NULL AND false",
+            $(
+                " UNION ALL (SELECT jobs.id, jobs.seq FROM jobs, start WHERE ",
+                $which,
+                " AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)",
+            )+
+            ") AS found ORDER BY found.seq LIMIT $4) ORDER BY jobs.seq"
+        )
+    };
+}
+
+const ALL: &str = merge!(
+    "status = 'QUEUED'",
+    "status = 'ASSIGNED'",
+    "status = 'IN_PROGRESS'",
+    "status = 'SUBMITTED'",
+    "status = 'VALIDATED'",
+    "status = 'FAILED'",
+    "status = 'CANCELLED'"
+);
+
+/// The states in which a job has a model.
+const OF_MODEL: &str = merge!(
+    "status IN ('VALIDATED', 'FAILED') AND assigned_model = $2",
+    "status = 'ASSIGNED' AND assigned_model = $2",
+    "status = 'IN_PROGRESS' AND assigned_model = $2",
+    "status = 'SUBMITTED' AND assigned_model = $2"
 );
 
 pub(super) async fn jobs(core: &Core, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
     let sql = match (filter.prd, filter.status, filter.model) {
         (Some(_), None, _) => list!("jobs.prd_id = $1"),
         (Some(_), Some(_), _) => list!("jobs.prd_id = $1 AND jobs.status = $5"),
-        (None, None, None) => list!("true"),
+        (None, None, None) => ALL,
         (None, None, Some(_)) => OF_MODEL,
         (None, Some(JobStatus::Queued), _) => list!("jobs.status = 'QUEUED'"),
         (None, Some(JobStatus::Assigned), None) => list!("jobs.status = 'ASSIGNED'"),

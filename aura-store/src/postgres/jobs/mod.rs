@@ -3,6 +3,7 @@
 mod assign;
 mod cancel;
 mod claim;
+pub(super) mod frontier;
 mod give_back;
 mod lease;
 mod list;
@@ -16,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aura_core::{
-    Actor, Artifact, Job, JobEvent, JobId, JobStatus, LeaseProof, Prd, PrdId, RunId, StoreError, Verdict,
+    Actor, Artifact, Job, JobEvent, JobId, JobStatus, LeaseProof, ModelId, Prd, PrdId, RunId, StoreError, Verdict,
     contract::{
         JobStore, Release, Report, Reported,
         store::{
@@ -90,6 +91,10 @@ impl JobStore for PgStore {
 
     async fn schedulable(&self, limit: u32) -> Result<Vec<Job>, StoreError> {
         watch::schedulable(&self.core, limit).await
+    }
+
+    async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
+        watch::siblings(&self.core, jobs).await
     }
 
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError> {

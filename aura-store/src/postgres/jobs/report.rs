@@ -39,7 +39,7 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
          FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
              WITH ORDINALITY AS new (job, worker, token, body, n)
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
-           AND (new.token IS NULL OR lease_token = new.token) AND lease_until > $5
+           AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $5
          RETURNING new.n, ",
         job_columns!()
     ));

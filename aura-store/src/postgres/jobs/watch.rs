@@ -9,6 +9,7 @@ use super::{
         Core,
         row::{Named, each},
     },
+    list::uuids,
     record::{self, job_columns},
 };
 
@@ -22,6 +23,20 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
     ));
     let query = query.bind(core.now().await?).bind(i64::from(limit));
     each(&core.rows("list jobs that can be assigned", query).await?, record::job)
+}
+
+/// Nearly every PRD has one job, and a queued one has no model: few rows come back.
+pub(super) async fn siblings(core: &Core, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
+    let query = sqlx::query(
+        "SELECT DISTINCT sibling.prd_id AS id, sibling.assigned_model
+         FROM unnest($1::uuid[]) AS wanted (id) JOIN jobs AS job ON job.id = wanted.id
+         JOIN jobs AS sibling ON sibling.prd_id = job.prd_id
+         WHERE sibling.status IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED')",
+    );
+    each(&core.rows("list the models of siblings", query.bind(uuids(jobs.iter().copied()))).await?, |row| {
+        let named = Named::new("PRD", row);
+        Ok((PrdId::from_uuid(named.get("id")?), ModelId(named.get("assigned_model")?)))
+    })
 }
 
 pub(super) async fn load(core: &Core) -> Result<Vec<ModelLoad>, StoreError> {

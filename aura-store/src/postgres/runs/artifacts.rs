@@ -90,8 +90,8 @@ async fn extend(write: &mut Write<'_>, batches: &[(ArtifactBatch, Duration)]) ->
          FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::timestamptz[])
              WITH ORDINALITY AS new (job, model, worker, token, ends, n)
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND assigned_model = new.model
-           AND (new.worker IS NULL OR worker_id = new.worker) AND (new.token IS NULL OR lease_token = new.token)
-           AND lease_until > $6
+           AND (new.worker IS NULL OR worker_id = new.worker)
+           AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $6
          RETURNING new.n, ",
         job_columns!()
     ));

@@ -1,0 +1,84 @@
+//! Work that one node of many does at a time.
+
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError};
+use crate::{
+    ids::{NodeId, PrdId},
+    standing::text_enum,
+};
+
+text_enum!(
+    /// An engine of which one may be at work at a time, however many nodes share a store.
+    Duty, "duty" {
+        /// Gives jobs to models and takes back ended leases.
+        Scheduler => "scheduler",
+        /// Changes standings.
+        Hr => "hr",
+        /// Raises flags.
+        Auditor => "auditor",
+    }
+);
+
+/// A node's hold on a duty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Term {
+    /// The duty.
+    pub duty: Duty,
+    /// The node that has it.
+    pub node: NodeId,
+    /// Grows each time that the duty goes to another node: whoever shows an older one has lost it.
+    pub epoch: i64,
+}
+
+/// Who does what, where several nodes share a store. A store that only one process uses leaves all of it at its defaults.
+/// See the [contract](super) of all stores.
+///
+/// # Contract
+/// - At any moment of the store's clock a duty has at most one node. It goes to another one when it was not kept for
+///   `lease`, or was left.
+/// - What a node writes [`on_duty`](Self::on_duty) is refused as a conflict, and changes nothing, once its term is over, also
+///   when it has not noticed yet: the term is checked in the transaction that writes.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DutyStore: fmt::Debug + Send + Sync {
+    /// Takes every duty that is free and keeps those that the node has, for `lease` from now; answers with the terms it has now.
+    /// Absent: nobody else uses this store, so there is nothing to share.
+    async fn keep_duties(&self, node: &NodeId, lease: Duration) -> Result<Option<Vec<Term>>, StoreError> {
+        let _ = (node, lease);
+        Ok(None)
+    }
+
+    /// PRDs that [`assessable`](super::JobStore::assessable) would name, oldest first, taken by this node: no other one is given them
+    /// while it keeps its duties. Those it has already are named again. Absent: nobody else uses this store.
+    async fn take_assessable(
+        &self,
+        node: &NodeId,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Option<Vec<PrdId>>, StoreError> {
+        let _ = (node, limit, lease);
+        Ok(None)
+    }
+
+    /// Waits until another node may have written something: a hint, which saves the engines a poll. Never ends where nobody else
+    /// uses the store, or where nodes cannot tell one another.
+    async fn others_wrote(&self) {
+        std::future::pending().await
+    }
+
+    /// Gives up every duty of a node, and all that it was about to assess.
+    async fn leave_duties(&self, node: &NodeId) -> Result<(), StoreError> {
+        let _ = node;
+        Ok(())
+    }
+
+    /// The same store, for what is written within a term. Absent where there are no terms.
+    fn on_duty(&self, term: &Term) -> Option<Arc<dyn Store>> {
+        let _ = term;
+        None
+    }
+}

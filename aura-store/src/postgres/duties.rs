@@ -1,0 +1,128 @@
+//! Who does what, where several nodes share the database: a row for each duty, with its node, its end and its epoch.
+//!
+//! Rows rather than advisory locks: a lock belongs to a connection, is lost silently with it, and cannot be held through a
+//! pooler. A row is also what fences: it is read, and kept from changing, in the transaction that writes on duty.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aura_core::{
+    PrdId, Store, StoreError,
+    contract::{
+        DutyStore,
+        store::{Duty, Term},
+    },
+    ids::NodeId,
+};
+
+use super::{
+    Core, PgStore,
+    row::{Named, each},
+    value,
+    write::{Write, again},
+};
+
+impl Write<'_> {
+    /// Refuses to write within a term that is over. Until this transaction ends the duty cannot go to another node.
+    pub(super) async fn check_term(&mut self) -> Result<(), StoreError> {
+        let Some(term) = &self.core.term else { return Ok(()) };
+        let query = sqlx::query(
+            "SELECT duty AS id FROM duties WHERE duty = $1 AND node = $2 AND epoch = $3 AND until > $4 FOR SHARE",
+        );
+        let query = query.bind(term.duty.as_str()).bind(term.node.as_str()).bind(term.epoch).bind(self.now);
+        match self.row(query).await? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::conflict("duty", term.duty, "has gone to another node: nothing was written")),
+        }
+    }
+}
+
+impl Core {
+    async fn keep_once(&self, node: &NodeId, lease: Duration) -> Result<Vec<Term>, StoreError> {
+        let mut write = self.write("share out the duties").await?;
+        let until = value::after(write.now, lease);
+        let query = sqlx::query(
+            "INSERT INTO duties AS held (duty, node, epoch, until)
+             SELECT duty, $2, 1, $4 FROM unnest($1::text[]) AS duty ORDER BY duty
+             ON CONFLICT (duty) DO UPDATE SET node = excluded.node, until = excluded.until,
+                 epoch = held.epoch + CASE WHEN held.node = excluded.node THEN 0 ELSE 1 END
+             WHERE held.node = excluded.node OR held.until <= $3
+             RETURNING duty, epoch",
+        );
+        let duties: Vec<_> = Duty::ALL.iter().map(|duty| duty.as_str()).collect();
+        let rows = write.rows(query.bind(duties).bind(node.as_str()).bind(write.now).bind(until)).await?;
+        let terms = each(&rows, |row| {
+            let named = Named::new("duty", row);
+            Ok(Term { duty: named.parsed("duty")?, node: node.clone(), epoch: named.get("epoch")? })
+        })?;
+        // What this node is assessing stays its own, unless it was silent for too long.
+        let query = sqlx::query("UPDATE prds_to_assess SET until = $2 WHERE node = $1 AND until > $3");
+        write.run(query.bind(node.as_str()).bind(until).bind(write.now)).await?;
+        write.commit().await?;
+        Ok(terms)
+    }
+
+    async fn leave_once(&self, node: &NodeId) -> Result<(), StoreError> {
+        let mut write = self.write("leave the duties").await?;
+        let query = sqlx::query("UPDATE duties SET until = '-infinity' WHERE node = $1");
+        write.run(query.bind(node.as_str())).await?;
+        let query = sqlx::query("UPDATE prds_to_assess SET node = NULL, until = NULL WHERE node = $1");
+        write.run(query.bind(node.as_str())).await?;
+        write.commit().await
+    }
+
+    async fn take_once(&self, node: &NodeId, limit: u32, lease: Duration) -> Result<Vec<PrdId>, StoreError> {
+        let mut write = self.write(TAKE).await?;
+        let query = sqlx::query(
+            "WITH free AS (
+                 SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR node = $1 OR until <= $2) AND NOT EXISTS (
+                     SELECT 1 FROM jobs
+                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+                 ORDER BY prd_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+             )
+             UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
+             RETURNING free.prd_id AS id",
+        );
+        let until = value::after(write.now, lease);
+        let query = query.bind(node.as_str()).bind(write.now).bind(until).bind(i64::from(limit));
+        let mut ids = each(&write.rows(query).await?, |row| Named::new("PRD", row).get("id").map(PrdId::from_uuid))?;
+        ids.sort_unstable();
+        write.commit().await?;
+        Ok(ids)
+    }
+}
+
+const TAKE: &str = "take PRDs to be assessed";
+
+#[async_trait]
+impl DutyStore for PgStore {
+    async fn keep_duties(&self, node: &NodeId, lease: Duration) -> Result<Option<Vec<Term>>, StoreError> {
+        again(|| self.core.keep_once(node, lease)).await.map(Some)
+    }
+
+    async fn take_assessable(
+        &self,
+        node: &NodeId,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Option<Vec<PrdId>>, StoreError> {
+        // Nearly every look finds nothing: it is not worth a transaction.
+        if self.core.row(TAKE, sqlx::query("SELECT prd_id AS id FROM prds_to_assess LIMIT 1")).await?.is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        again(|| self.core.take_once(node, limit, lease)).await.map(Some)
+    }
+
+    async fn others_wrote(&self) {
+        self.core.news.others_wrote().await;
+    }
+
+    async fn leave_duties(&self, node: &NodeId) -> Result<(), StoreError> {
+        again(|| self.core.leave_once(node)).await
+    }
+
+    fn on_duty(&self, term: &Term) -> Option<Arc<dyn Store>> {
+        let core = Arc::new(Core { term: Some(term.clone()), ..Core::clone(&self.core) });
+        Some(Arc::new(Self { core, joins: Arc::clone(&self.joins) }))
+    }
+}

@@ -1,0 +1,172 @@
+//! The phases: jobs in bulk, drained, picked up by an idle worker, and submitted one by one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use aura_orchestra::{
+    core::{
+        Actor, JobId, JobState, LeaseProof, ModelId, PrdId, WorkerId,
+        contract::{
+            AdapterError, JobStore as _, ModelStore as _, Report,
+            store::{Assignment, Claim, NewPrdRecord, Wanted},
+        },
+        job::Door,
+    },
+    prelude::*,
+};
+use futures::{StreamExt as _, stream};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// Jobs a submitting call brings, as the peers' bulk calls do.
+const BULK: usize = 5_000;
+/// Jobs a claim takes.
+const CLAIM: u32 = 500;
+const WARM_UP: usize = 20;
+const SAMPLES: usize = 300;
+
+fn profile(name: &str) -> ModelProfile {
+    ModelProfile::new(name, ModelKind::Cloud, "bench", name).expect("a name").concurrency(1000)
+}
+
+pub(crate) async fn employ(store: &PgStore) -> ModelId {
+    store.register(&profile("no_op"), &Actor::operator()).await.expect("registered").id
+}
+
+fn record() -> NewPrdRecord {
+    NewPrdRecord { id: PrdId::new(), request: NewPrd::new("do nothing"), pinned: None, jobs: vec![JobId::new()] }
+}
+
+pub(crate) async fn submit(store: &PgStore, jobs: usize) -> Vec<JobId> {
+    let mut ids = Vec::with_capacity(jobs);
+    while ids.len() < jobs {
+        let records: Vec<_> = (0..BULK.min(jobs - ids.len())).map(|_| record()).collect();
+        for submitted in store.submit(&records).await.expect("stored") {
+            ids.extend(submitted.expect("stored").prd.jobs);
+        }
+    }
+    ids
+}
+
+pub(crate) async fn assign(store: &PgStore, jobs: &[JobId], model: ModelId) {
+    for some in jobs.chunks(BULK) {
+        let assignment = |job: &JobId| Assignment { job: *job, model, probe: false, reason: json!({}) };
+        let assignments: Vec<_> = some.iter().map(assignment).collect();
+        for answer in store.assign(&assignments).await.expect("assigned") {
+            answer.expect("assigned");
+        }
+    }
+}
+
+/// Two workers that claim, do nothing, and report, until all jobs are handed in. While one waits for a commit, the other one
+/// prepares its next.
+pub(crate) async fn drain(store: &PgStore, model: ModelId, jobs: usize) {
+    let workers = ["w1", "w2"].map(|name| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let worker = WorkerId::new(name).expect("a name");
+            let mut done = 0;
+            loop {
+                let wanted = Wanted::Any { models: vec![model], max: CLAIM };
+                let lease = Duration::from_secs(30);
+                let claim = Claim { worker: worker.clone(), door: Door::Remote, wanted, lease };
+                let claimed = store.claim(&claim).await.expect("claims");
+                if claimed.is_empty() {
+                    return done;
+                }
+                let report = |job: &Job| {
+                    let JobState::InProgress { lease, .. } = &job.state else { panic!("{job:?} is not claimed") };
+                    let proof = LeaseProof { job: job.id, worker: worker.clone(), token: Some(lease.token) };
+                    Report { proof, success: true, details: json!({}) }
+                };
+                let reports: Vec<_> = claimed.iter().map(|claimed| report(&claimed.job)).collect();
+                for answer in store.report(&reports).await.expect("reported") {
+                    answer.expect("the lease holds");
+                    done += 1;
+                }
+            }
+        })
+    });
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.expect("a worker ends");
+    }
+    assert_eq!(done, jobs, "each job is handed in once");
+}
+
+/// Says when it is asked to generate.
+#[derive(Debug)]
+struct Starts(ModelProfile, mpsc::UnboundedSender<Instant>);
+
+#[async_trait]
+impl ModelAdapter for Starts {
+    fn profile(&self) -> &ModelProfile {
+        &self.0
+    }
+
+    async fn generate(&self, request: &GenerateRequest) -> std::result::Result<Generation, AdapterError> {
+        self.1.send(Instant::now()).expect("the bench listens");
+        Ok(Generation::from_answer("done", request.language))
+    }
+}
+
+/// Milliseconds from before a submission to the start of its generation, in an orchestra that is idle.
+pub(crate) async fn pick_ups(store: &PgStore) -> Vec<f64> {
+    let (send, mut starts) = mpsc::unbounded_channel();
+    let builder = Orchestra::builder().store(store.clone()).scorer(FormulaScorer::default());
+    let orchestra = builder.employ(Starts(profile("starts"), send)).start().await.expect("starts");
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for sample in 0..WARM_UP + SAMPLES {
+        let before = Instant::now();
+        let mut prd = NewPrd::new("tell me when");
+        prd.model = Some("starts".parse().expect("a name"));
+        let id = orchestra.submit(prd).await.expect("accepted").id;
+        let started = starts.recv().await.expect("it generates");
+        if sample >= WARM_UP {
+            samples.push((started - before).as_secs_f64() * 1000.0);
+        }
+        orchestra.verdict(id).await.expect("a verdict");
+        let uneven = u64::try_from(sample * 7 % 10).expect("small");
+        tokio::time::sleep(Duration::from_millis(10 + uneven)).await;
+    }
+    orchestra.stop().await;
+    samples
+}
+
+/// PRDs a second by callers that submit one at a time, each answered after its commit.
+pub(crate) async fn submitted_in_two_seconds(store: &PgStore, callers: usize) -> f64 {
+    let warm_up = Instant::now() + Duration::from_millis(200);
+    let end = warm_up + Duration::from_secs(2);
+    let store = Arc::new(store.clone());
+    let counts = stream::iter(0..callers).map(|_| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut count = 0_u32;
+            while Instant::now() < end {
+                let answers = store.submit(&[record()]).await.expect("stored");
+                assert!(answers.iter().all(Result::is_ok), "each is stored");
+                count += u32::from((warm_up..end).contains(&Instant::now()));
+            }
+            count
+        }
+    });
+    let counts: Vec<u32> = counts.buffer_unordered(callers).collect().await;
+    f64::from(counts.iter().sum::<u32>()) / 2.0
+}
+
+/// The value below which that share of the samples lies.
+pub(crate) fn quantile(samples: &[f64], share: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
+    let place = ((sorted.len() - 1) as f64 * share).round() as usize;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
