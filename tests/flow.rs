@@ -244,6 +244,60 @@ async fn giving_up_scores_no_better_than_failing_and_untested_work_counts_for_no
     orchestra.stop().await;
 }
 
+/// The usual scorer, but for a bug that some work brings to light.
+#[derive(Debug)]
+struct PanicsAtPoison;
+
+impl Scorer for PanicsAtPoison {
+    fn assess(&self, evidence: &Evidence) -> Assessment {
+        assert!(!evidence.work.code().contains("poison"), "a bug in somebody's scorer");
+        FormulaScorer::default().assess(evidence)
+    }
+}
+
+#[tokio::test]
+async fn a_prd_that_cannot_be_assessed_is_told_of_tested_once_and_holds_up_nobody() {
+    let clock = VirtualClock::default();
+    let echo = scripted("echo", |request| Ok(format!("```python\nx = '{}'\n```", request.prompt)));
+    let orchestra = aura_orchestra::builder()
+        .store(MemoryStore::with_clock(Arc::new(clock.clone())))
+        .clock(clock.clone())
+        .scorer(PanicsAtPoison)
+        .employ(echo)
+        .allow_unsandboxed();
+    let orchestra = orchestra.start().await.expect("starts");
+    let ran = tempfile::NamedTempFile::new().expect("a file");
+    let command = format!("echo ran >> {}", ran.path().display());
+    let suite = TestSuite::project(Vec::new(), ["sh", "-c", command.as_str()], ReportFormat::ExitCode);
+    let poison = orchestra.submit(NewPrd::new("poison").tests(suite)).await.expect("accepted");
+    let alerted = async || {
+        let alerts = orchestra.alerts(None, 10).await.expect("alerts");
+        alerts.into_iter().find(|alert| alert.content.rule.as_deref() == Some("cannot_assess"))
+    };
+    let alert = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            if let Some(alert) = alerted().await {
+                return alert;
+            }
+            clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    });
+    let alert = alert.await.expect("an alert in time");
+    assert_eq!(alert.content.job_id, poison.jobs.first().copied());
+    assert!(alert.content.reason.contains("5 times"), "{}", alert.content.reason);
+    let harmless = orchestra.submit(NewPrd::new("harmless")).await.expect("accepted");
+    let before = clock.now();
+    while orchestra.prd(harmless.id).await.expect("known").verdict.is_none() {
+        clock.advance(Duration::from_millis(10));
+        tokio::task::yield_now().await;
+    }
+    assert!(clock.now() - before < chrono::TimeDelta::seconds(60), "it does not wait until the other one is mended");
+    let runs = std::fs::read_to_string(ran.path()).expect("readable");
+    assert_eq!(runs, "ran\n", "what was tested need not be tested again");
+    orchestra.stop().await;
+}
+
 #[tokio::test]
 async fn bad_requests_are_refused_by_the_field_that_is_wrong() {
     let orchestra = house().employ(says("one", RIGHT)).start().await.expect("starts");

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     Facts, Inner, Orchestra,
-    accountant::Accountant,
+    accountant::{Accountant, Setbacks},
     alerts::AlertDesk,
     auditor::Auditor,
     bell::Bells,
@@ -204,6 +204,7 @@ impl OrchestraBuilder {
             duties: Arc::clone(&duties),
             in_house,
             examined: Mutex::default(),
+            setbacks: Setbacks::default(),
         });
 
         if !staffed.is_empty() {

@@ -1,6 +1,8 @@
 //! How a loop waits between its passes: for a bell, for the clock, longer after an error, and never past the stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
 
 use crate::{
     clock::Clock,
@@ -8,7 +10,7 @@ use crate::{
         bell::Listener,
         shutdown::{Shutdown, StopSignal},
     },
-    error::Result,
+    error::{Error, Result},
 };
 
 /// What a pause ended with.
@@ -67,6 +69,18 @@ impl Pace {
             () = self.stop.stopping() => Pause::Stop,
             () = bell => Pause::GoOn,
             () = self.clock.sleep(wait) => Pause::GoOn,
+        }
+    }
+}
+
+/// Runs a pass, or a part of one; when a plug-in panics in it, that is an error of the pass, and its loop goes on.
+pub(crate) async fn caught<T>(pass: impl Future<Output = Result<T>>) -> Result<T> {
+    match AssertUnwindSafe(pass).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            Err(Error::Setup(format!("a plug-in panicked: {}", text.unwrap_or("without a word"))))
         }
     }
 }

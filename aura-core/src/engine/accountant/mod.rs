@@ -3,6 +3,7 @@
 mod details;
 mod examine;
 mod judge;
+mod setback;
 mod settle;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use futures::StreamExt;
 
 pub(crate) use examine::Examination;
+pub(crate) use setback::Setbacks;
 
 use crate::{
     artifact::Submission,
@@ -26,7 +28,7 @@ use crate::{
         alerts::AlertDesk,
         bell::Bells,
         duty::Duties,
-        pace::{Chain, Pace, Pause},
+        pace::{Chain, Pace, Pause, caught},
         roster::Roster,
         settings::Settings,
         shutdown::Shutdown,
@@ -57,8 +59,9 @@ pub(crate) struct Accountant {
     pub(crate) duties: Arc<Duties>,
     /// Models whose adapter in this process says that their answers are this program's own code.
     pub(crate) in_house: HashSet<ModelId>,
-    /// What was judged lately, so that a pass that failed half-way does not run the same tests again.
-    pub(crate) examined: Mutex<HashMap<(JobId, u32), Examination>>,
+    /// What was examined, but not judged yet, so that a pass that failed half-way does not run the same tests again.
+    pub(crate) examined: Mutex<HashMap<(JobId, u32), (PrdId, Examination)>>,
+    pub(crate) setbacks: Setbacks,
 }
 
 /// A submitted job with what its worker said and what it handed in.
@@ -93,32 +96,80 @@ impl Accountant {
         }
     }
 
-    /// One pass; answers whether more may be waiting. PRDs that fail do not stop the others.
+    /// One pass; answers whether more may be waiting. PRDs that fail do not stop the others: they wait, and a pass fails only
+    /// when all of it did.
     async fn pass(&self) -> Result<bool> {
-        let waiting = match self.store.take_assessable(self.duties.node(), PASS, self.duties.lease()).await? {
+        let limit = PASS.saturating_add(self.setbacks.count());
+        let waiting = match self.store.take_assessable(self.duties.node(), limit, self.duties.lease()).await? {
             Some(taken) => taken,
-            None => self.store.assessable(PASS).await?,
+            None => self.store.assessable(limit).await?,
         };
-        let more = waiting.len() == PASS as usize;
-        let outcomes: Vec<_> = futures::stream::iter(waiting)
-            .map(|prd| async move { (prd, self.assess_prd(prd).await) })
+        let now = self.clock.now();
+        let due = waiting.iter().filter(|prd| !self.setbacks.waits(**prd, now)).take(PASS as usize);
+        let due: Vec<_> = due.copied().collect();
+        if waiting.len() < limit as usize {
+            self.forget_all_but(&waiting.into_iter().collect());
+        }
+        let (tried, more) = (due.len(), due.len() == PASS as usize);
+        let outcomes: Vec<_> = futures::stream::iter(due)
+            .map(|prd| async move { (prd, caught(self.assess_prd(prd)).await) })
             .buffer_unordered(self.settings.accountants)
             .collect()
             .await;
-        let mut failed = None;
+        let mut errors = Vec::new();
         for (prd, outcome) in outcomes {
-            if let Err(error) = outcome {
-                tracing::warn!(%prd, error = %Chain(&error), "a PRD could not be assessed and will be looked at again");
-                failed = Some(error);
+            match outcome {
+                Ok(()) => self.setbacks.mended(prd),
+                Err(error) => {
+                    self.set_back(prd, &error).await;
+                    errors.push(error);
+                }
             }
         }
-        failed.map_or(Ok(more), Err)
+        match errors.pop() {
+            Some(error) if errors.len() + 1 == tried => Err(error),
+            _ => Ok(more),
+        }
+    }
+
+    /// Lets a PRD wait that could not be assessed, and tells people when it is not the first time.
+    async fn set_back(&self, prd: PrdId, error: &Error) {
+        let why = Chain(error).to_string();
+        tracing::warn!(%prd, error = why, "a PRD could not be assessed and will be looked at again");
+        let Some(failures) = self.setbacks.failed(prd, self.clock.now()) else { return };
+        // The flag hangs on a job that waits for it; where none can be read, it is raised all the same.
+        let jobs = self.jobs_of(prd).await.unwrap_or_default();
+        let job = jobs.iter().find(|job| matches!(job.state, JobState::Submitted { .. })).or(jobs.first());
+        let alert = NewAlert {
+            job_id: job.map(|job| job.id),
+            severity: Severity::Critical,
+            rule: Some("cannot_assess".to_owned()),
+            reason: format!("PRD {prd} could not be assessed {failures} times: {why}"),
+        };
+        match self.alerts.raise(&alert, &Actor::accountant()).await {
+            Ok(_) => self.setbacks.told(prd),
+            Err(error) => tracing::error!(%prd, error = %Chain(&error), "an alert could not be raised"),
+        }
+    }
+
+    /// Forgets what is known of PRDs that wait for the accountant no longer.
+    fn forget_all_but(&self, waiting: &HashSet<PrdId>) {
+        self.setbacks.keep(waiting);
+        self.examined.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, (prd, _)| waiting.contains(prd));
     }
 
     /// Judges all that was handed in for one PRD, then settles it when everything has ended.
     async fn assess_prd(&self, id: PrdId) -> Result<()> {
         let Some(prd) = self.store.prds(&[id]).await?.pop() else { return Err(Error::UnknownPrd(id)) };
         let jobs = self.jobs_of(id).await?;
+        let is_submitted = |(job, attempt): &(JobId, u32)| {
+            let mut jobs = jobs.iter().filter(|known| known.id == *job && known.attempt == *attempt);
+            jobs.any(|job| matches!(job.state, JobState::Submitted { .. }))
+        };
+        self.examined
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|key, (prd, _)| *prd != id || is_submitted(key));
         let models = self.roster.refresh().await?;
         let handed = self.handed_in(&jobs, &models, &prd).await?;
         let siblings: Vec<Sibling> = handed
@@ -154,18 +205,18 @@ impl Accountant {
         let key = (one.job.id, one.job.attempt);
         let known = self.examined.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let examination = match known {
-            Some(known) => known,
+            Some((_, known)) => known,
             None => {
                 let fresh = self.examine(prd, one).await?;
-                self.examined.lock().unwrap_or_else(PoisonError::into_inner).insert(key, fresh.clone());
+                let mut examined = self.examined.lock().unwrap_or_else(PoisonError::into_inner);
+                examined.insert(key, (prd.id, fresh.clone()));
                 fresh
             }
         };
-        let outcome = self.judge_examined(prd, one, siblings, examination, models).await;
-        if !matches!(&outcome, Err(error) if error.is_retryable()) {
-            self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        }
-        outcome
+        // Whatever failed behind the tests, they need not run again.
+        self.judge_examined(prd, one, siblings, examination, models).await?;
+        self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        Ok(())
     }
 
     async fn judge_examined(
