@@ -298,6 +298,46 @@ async fn a_prd_that_cannot_be_assessed_is_told_of_tested_once_and_holds_up_nobod
     orchestra.stop().await;
 }
 
+/// An alerter that panics whenever it is told anything.
+#[derive(Debug)]
+struct Startled(Arc<AtomicU32>);
+
+#[async_trait]
+impl Alerter for Startled {
+    async fn alert(&self, alert: &Alert) -> std::result::Result<(), AlertError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("a bug in somebody's alerter: {alert:?}")
+    }
+}
+
+/// A probe that panics the first time.
+#[derive(Debug)]
+struct BadStart(AtomicU32);
+
+#[async_trait]
+impl ResourceProbe for BadStart {
+    async fn snapshot(&self) -> std::result::Result<Resources, aura_orchestra::core::contract::ProbeError> {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) > 0, "a bug in somebody's probe");
+        Ok(Resources::default())
+    }
+}
+
+#[tokio::test]
+async fn a_plug_in_that_panics_ends_no_loop() {
+    let told = Arc::new(AtomicU32::new(0));
+    let orchestra = house().probe(BadStart(AtomicU32::new(0))).alerter(Startled(Arc::clone(&told)));
+    let orchestra = orchestra.employ(says("one", RIGHT)).start().await.expect("starts");
+    assert!(verdict_of(&orchestra, NewPrd::new("x")).await.winner().is_some());
+    for n in 1..=2 {
+        let alert = NewAlert { job_id: None, severity: Severity::Info, rule: None, reason: n.to_string() };
+        orchestra.raise(&alert).await.expect("stored");
+        while told.load(Ordering::Relaxed) < n {
+            tokio::task::yield_now().await;
+        }
+    }
+    orchestra.stop().await;
+}
+
 #[tokio::test]
 async fn bad_requests_are_refused_by_the_field_that_is_wrong() {
     let orchestra = house().employ(says("one", RIGHT)).start().await.expect("starts");

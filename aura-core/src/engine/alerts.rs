@@ -7,7 +7,10 @@ use tokio::sync::mpsc;
 use crate::{
     audit::{Alert, NewAlert},
     contract::{Alerter, AuditStore},
-    engine::{pace::Chain, shutdown::Shutdown},
+    engine::{
+        pace::{Chain, caught},
+        shutdown::Shutdown,
+    },
     error::Result,
     ids::Actor,
 };
@@ -38,12 +41,15 @@ impl AlertDesk {
                 let Some(alert) = alert else { return };
                 for alerter in &alerters {
                     let outcome = tokio::select! {
-                        outcome = alerter.alert(&alert) => outcome,
+                        outcome = caught(async { Ok(alerter.alert(&alert).await) }) => outcome,
                         () = stop.hand_back() => return,
                     };
-                    if let Err(error) = outcome {
-                        tracing::error!(alert = alert.id, error = %Chain(&error), "an alert could not be told");
-                    }
+                    let failed = match outcome {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(error)) => Chain(&error).to_string(),
+                        Err(panic) => panic.to_string(),
+                    };
+                    tracing::error!(alert = alert.id, error = failed, "an alert could not be told");
                 }
             }
         });

@@ -47,6 +47,9 @@ impl StopSignal {
     }
 }
 
+/// How much longer than the grace tasks may take to hand back what they have.
+const LAST_JOIN: Duration = Duration::from_secs(5);
+
 /// Owns the tasks and the signal that ends them.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
@@ -91,7 +94,14 @@ impl Shutdown {
             () = join(&mut tasks) => {}
             () = clock.sleep(grace) => {
                 self.advance(Phase::HandBack);
-                join(&mut tasks).await;
+                // Handing back is bounded by the grace as well; what has not ended then hangs in somebody's plug-in.
+                tokio::select! {
+                    () = join(&mut tasks) => {}
+                    () = clock.sleep(grace.saturating_add(LAST_JOIN)) => {
+                        tracing::error!(tasks = tasks.len(), "tasks that do not end are dropped");
+                        tasks.abort_all();
+                    }
+                }
             }
         }
         self.advance(Phase::HandBack);
@@ -113,5 +123,32 @@ async fn join(tasks: &mut JoinSet<()>) {
         if let Err(error) = ended {
             tracing::error!(%error, "an engine task panicked");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::VirtualClock;
+
+    #[tokio::test]
+    async fn stopping_ends_although_a_task_never_does() {
+        let (clock, shutdown) = (VirtualClock::default(), Arc::new(Shutdown::default()));
+        shutdown.spawn(std::future::pending());
+        let stopping = tokio::spawn({
+            let (clock, shutdown) = (clock.clone(), Arc::clone(&shutdown));
+            async move { shutdown.stop(&clock, Duration::from_secs(20)).await }
+        });
+        let mut seconds = 0;
+        while !stopping.is_finished() && seconds < 1000 {
+            clock.advance(Duration::from_secs(1));
+            seconds += 1;
+            for _ in 0..5 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!((45..60).contains(&seconds), "after {seconds} s");
     }
 }

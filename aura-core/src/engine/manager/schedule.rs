@@ -20,7 +20,7 @@ use crate::{
     },
     engine::{
         duty::Duties,
-        pace::{Pace, Pause},
+        pace::{Pace, Pause, caught},
     },
     error::Result,
     ids::{JobId, ModelId, PrdId},
@@ -75,7 +75,7 @@ impl Scheduler {
                 () = self.duties.on_duty(Duty::Scheduler) => {}
                 () = stop.stopping() => return,
             }
-            let outcome = self.pass(&mut rng).await;
+            let outcome = caught(self.pass(&mut rng)).await;
             if let Ok(assigned) = outcome
                 && assigned > 0
             {
