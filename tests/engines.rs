@@ -341,3 +341,31 @@ async fn a_model_stays_attended_while_the_workers_of_its_process_are_busy() {
     stage.cue.notify_one();
     stage.orchestra.stop().await;
 }
+
+#[tokio::test]
+async fn a_verdict_shows_no_score_of_an_attempt_before_the_last() {
+    let stage = Stage::with(Settings::default(), 0).await;
+    stage.register("second").await;
+    let prd = stage.submit().await;
+    let job = prd.jobs[0];
+    stage.until(Action::JobAssigned, 1, Duration::ZERO).await;
+    // The first attempt is judged and rejected; the last one's worker dies.
+    let claimed = stage.orchestra.claim_job(job, WorkerId::new("w").expect("a name")).await.expect("claimed");
+    let proof = LeaseProof { job, worker: WorkerId::new("w").expect("a name"), token: None };
+    let details = serde_json::json!({ "error": "the first went wrong" });
+    let report = aura_orchestra::core::contract::Report { proof, success: false, details };
+    stage.orchestra.report(&report).await.expect("reported");
+    stage.until(Action::JobRequeued, 1, Duration::ZERO).await;
+    for attempt in 2..=claimed.job.max_attempts {
+        stage.until(Action::JobAssigned, attempt as usize, Duration::ZERO).await;
+        stage.orchestra.claim_job(job, WorkerId::new("dies").expect("a name")).await.expect("claimed");
+        let (action, times) =
+            if attempt < 3 { (Action::JobRequeued, attempt as usize) } else { (Action::JobFailed, 1) };
+        stage.until(action, times, Duration::from_secs(1)).await;
+    }
+    let verdict = stage.orchestra.verdict(prd.id).await.expect("a verdict");
+    let [entry] = verdict.entries.as_slice() else { panic!("{verdict}") };
+    assert_eq!((entry.attempts, &entry.assessment), (3, &None), "{verdict}");
+    assert!(entry.why.contains("lease"), "{}", entry.why);
+    stage.orchestra.stop().await;
+}

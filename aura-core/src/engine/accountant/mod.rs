@@ -305,7 +305,8 @@ impl Accountant {
         let mut runs: Vec<Option<ModelRun>> = Vec::new();
         for job in &jobs {
             let filter = RunFilter { job: Some(job.id), model: None, before: None, limit: 1 };
-            runs.push(self.store.runs(&filter).await?.pop());
+            // A job whose last attempt ended without one, its lease having ended, has none to show.
+            runs.push(self.store.runs(&filter).await?.pop().filter(|run| run.run.attempt == job.attempt));
         }
         let finished: Vec<_> =
             jobs.iter().zip(&runs).map(|(job, run)| settle::Finished { job, run: run.as_ref() }).collect();
