@@ -4,7 +4,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -335,6 +335,47 @@ async fn a_plug_in_that_panics_ends_no_loop() {
             tokio::task::yield_now().await;
         }
     }
+    orchestra.stop().await;
+}
+
+/// Scores for the accountant once an outside validator is there, and for the validator once it is let.
+#[derive(Debug)]
+struct Turns {
+    both_there: Barrier,
+    let_on: Arc<Barrier>,
+}
+
+impl Scorer for Turns {
+    fn assess(&self, evidence: &Evidence) -> Assessment {
+        self.both_there.wait();
+        if evidence.tests.report().is_some() {
+            self.let_on.wait();
+        }
+        FormulaScorer::default().assess(evidence)
+    }
+}
+
+#[tokio::test]
+async fn a_validator_that_comes_too_late_is_told_so() {
+    let let_on = Arc::new(Barrier::new(2));
+    let scorer = Turns { both_there: Barrier::new(2), let_on: Arc::clone(&let_on) };
+    let orchestra = aura_orchestra::builder().store(MemoryStore::new()).scorer(scorer).employ(says("one", RIGHT));
+    let orchestra = orchestra.start().await.expect("starts");
+    let prd = orchestra.submit(NewPrd::new("x")).await.expect("accepted");
+    let job = *prd.jobs.first().expect("a job");
+    let reaches = async |status: JobStatus| {
+        while orchestra.job(job).await.expect("known").state.status() != status {
+            tokio::task::yield_now().await;
+        }
+    };
+    reaches(JobStatus::Submitted).await;
+    let ticks = [Tick { name: "it works".to_owned(), ok: false }];
+    let (answer, ()) = tokio::join!(orchestra.validate(job, &ticks, None), async {
+        reaches(JobStatus::Validated).await;
+        tokio::task::spawn_blocking(move || let_on.wait()).await.expect("let on");
+    });
+    let refused = matches!(&answer, Err(Error::Store(StoreError::Conflict { .. })));
+    assert!(refused, "its checklist was not taken: {answer:?}");
     orchestra.stop().await;
 }
 

@@ -72,6 +72,13 @@ struct Handed {
     work: Submission,
 }
 
+/// Whether a judgement was taken.
+enum Taken {
+    Yes,
+    /// Somebody else was faster; the store says where the job stands.
+    TooLate(String),
+}
+
 /// PRDs looked at in one pass.
 const PASS: u32 = 64;
 
@@ -226,7 +233,7 @@ impl Accountant {
         siblings: Vec<Sibling>,
         examination: Examination,
         models: &[Model],
-    ) -> Result<()> {
+    ) -> Result<Taken> {
         let evidence = Evidence {
             job: one.job.id,
             model: one.model.id,
@@ -262,18 +269,18 @@ impl Accountant {
         scored.map_err(|error| Error::Setup(format!("the scorer panicked: {error}")))
     }
 
-    async fn write(&self, judgement: Judgement) -> Result<()> {
+    async fn write(&self, judgement: Judgement) -> Result<Taken> {
         let answers = self.store.judge(std::slice::from_ref(&judgement)).await?;
         match answers.into_iter().next() {
             Some(Ok(_)) => {
                 self.policy.feedback(&judgement.run);
                 self.bells.schedule.ring();
-                Ok(())
+                Ok(Taken::Yes)
             }
             // Another node, an outside validator or a cancellation was faster: what stands, stands.
             Some(Err(StoreError::Conflict { reason, .. })) => {
                 tracing::info!(job = %judgement.run.job_id, reason, "the job was judged by somebody else");
-                Ok(())
+                Ok(Taken::TooLate(reason))
             }
             Some(Err(error)) => Err(error.into()),
             None => Err(StoreError::Backend { action: "judge a job", source: "it answered nothing".into() }.into()),
@@ -330,7 +337,11 @@ impl Accountant {
         let Some(one) = self.handed_in(std::slice::from_ref(&job), &models, &prd).await?.pop() else {
             return Err(Error::UnknownJob(id));
         };
-        self.judge_examined(&prd, &one, Vec::new(), examination, &models).await?;
+        if let Taken::TooLate(reason) = self.judge_examined(&prd, &one, Vec::new(), examination, &models).await? {
+            return Err(
+                StoreError::conflict("job", id, format!("was judged before this checklist came: it {reason}")).into()
+            );
+        }
         self.settle_if_ended(&prd, &models).await
     }
 }
