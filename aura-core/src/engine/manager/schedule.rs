@@ -209,7 +209,7 @@ impl Scheduler {
         let mut assignments = Vec::new();
         let mut waiting = HashMap::new();
         for job in queued {
-            let probe = rng.random_bool(manager.settings.probe_share);
+            let probe = is_probe(manager.settings.seed.unwrap_or(0), job.id, job.attempt, manager.settings.probe_share);
             match round.choose(job, probe, self.policy.as_ref(), rng) {
                 Ok(assignment) => assignments.push(assignment),
                 Err(why) => drop(waiting.insert(job.id, why)),
@@ -317,6 +317,14 @@ impl Round<'_> {
     }
 }
 
+/// Whether an attempt at a job is of the probe share. Drawn once for each: a job that waits through many passes is no likelier
+/// to become a probe, and every node says the same.
+fn is_probe(seed: u64, job: JobId, attempt: u32, share: f64) -> bool {
+    let (high, low) = job.as_uuid().as_u64_pair();
+    let draw = seed ^ high ^ low.rotate_left(32) ^ (u64::from(attempt) << 48);
+    StdRng::seed_from_u64(draw).random_bool(share)
+}
+
 /// Why a model is passed over that no worker works for.
 const NOBODY_ASKS: &str = "no worker asks for its jobs";
 
@@ -353,4 +361,23 @@ fn waiting_reason(ruled_out: &[serde_json::Value]) -> String {
         .filter_map(|entry| Some(format!("{}: {}", entry.get("model")?.as_str()?, entry.get("why")?.as_str()?)))
         .collect();
     if each.is_empty() { "no model is employed".to_owned() } else { each.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probe_share_is_drawn_once_for_an_attempt() {
+        let jobs: Vec<_> = (0..2000).map(|_| JobId::new()).collect();
+        let drawn =
+            |seed, attempt| -> Vec<bool> { jobs.iter().map(|job| is_probe(seed, *job, attempt, 0.1)).collect() };
+        assert_eq!(drawn(7, 1), drawn(7, 1), "however often it is looked at");
+        for (seed, attempt) in [(0, 0), (7, 0), (7, 1), (7, 2)] {
+            let probes = drawn(seed, attempt).iter().filter(|probe| **probe).count();
+            assert!((120..280).contains(&probes), "{probes} of 2000 at attempt {attempt}");
+        }
+        assert_ne!(drawn(7, 1), drawn(7, 2), "each attempt has its own draw");
+        assert_ne!(drawn(7, 1), drawn(8, 1), "the seed matters");
+    }
 }
