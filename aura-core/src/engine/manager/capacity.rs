@@ -9,7 +9,7 @@ use crate::{
     contract::store::ModelLoad,
     ids::ModelId,
     model::{Model, ModelKind},
-    resources::Resources,
+    resources::{Needs, Resources},
     units::Mebibytes,
 };
 
@@ -56,11 +56,36 @@ impl Fleet {
         max_local: usize,
         resources: Resources,
     ) -> Self {
-        let is_local = |id| models.iter().any(|model| model.id == id && model.profile.kind == ModelKind::Local);
+        let local = |id| models.iter().find(|model| model.id == id && model.profile.kind == ModelKind::Local);
         let is_busy = |l: &&ModelLoad| l.in_progress > 0 || (l.assigned > 0 && attended.contains(&l.model));
-        let busy_local = load.iter().filter(is_busy).map(|l| l.model).filter(|id| is_local(*id)).collect();
-        let load = load.iter().map(|l| (l.model, l.assigned + l.in_progress)).collect();
-        Self { load, attended, busy_local, max_local, resources }
+        let mut fleet = Self {
+            load: load.iter().map(|l| (l.model, l.assigned + l.in_progress)).collect(),
+            busy_local: Vec::new(),
+            attended: HashSet::new(),
+            max_local,
+            resources,
+        };
+        for l in load.iter().filter(is_busy) {
+            let Some(model) = local(l.model) else { continue };
+            fleet.busy_local.push(model.id);
+            // What only waits for its worker is not loaded yet: the probe could not see what it needs.
+            if l.in_progress == 0 {
+                fleet.reserve(model.profile.needs);
+            }
+        }
+        fleet.attended = attended;
+        fleet
+    }
+
+    /// Sets aside what a model needs, on the GPU that has most free.
+    fn reserve(&mut self, needs: Needs) {
+        let less = |free: &mut Mebibytes, by: Mebibytes| *free = Mebibytes(free.0.saturating_sub(by.0));
+        if let Some(gpu) = self.resources.gpus.iter_mut().flatten().max_by_key(|gpu| gpu.free) {
+            less(&mut gpu.free, needs.vram);
+        }
+        if let Some(free) = &mut self.resources.free_memory {
+            less(free, needs.memory);
+        }
     }
 
     /// Whether a worker works for the model.
@@ -101,6 +126,7 @@ impl Fleet {
         *self.load.entry(model.id).or_default() += 1;
         let keeps_busy = model.profile.kind == ModelKind::Local && self.is_attended(model.id);
         if keeps_busy && !self.busy_local.contains(&model.id) {
+            self.reserve(model.profile.needs);
             self.busy_local.push(model.id);
         }
     }
@@ -109,11 +135,7 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        model::ModelProfile,
-        resources::{Gpu, Needs},
-        standing::Standing,
-    };
+    use crate::{model::ModelProfile, resources::Gpu, standing::Standing};
 
     fn model(id: i32, kind: ModelKind) -> Model {
         Model {
@@ -161,6 +183,33 @@ mod tests {
         assert_eq!(fleet.room_for(&one), Err(NoRoom::Full { concurrency: 1 }));
         one.profile.concurrency = 2;
         assert_eq!(fleet.room_for(&one), Ok(()));
+    }
+
+    #[test]
+    fn two_models_are_not_given_the_same_memory() {
+        let models: Vec<_> = (1..=3)
+            .map(|id| {
+                let mut model = model(id, ModelKind::Local);
+                model.profile.needs = Needs { vram: Mebibytes(6000), memory: Mebibytes(1000) };
+                model
+            })
+            .collect();
+        let gpu = |free| Gpu { name: "gpu".into(), total: Mebibytes(11_264), free: Mebibytes(free) };
+        let fleet = |gpus: &[u64], load: &[ModelLoad]| {
+            let gpus = Some(gpus.iter().map(|free| gpu(*free)).collect());
+            let resources = Resources { gpus, free_memory: Some(Mebibytes(5000)), ..Resources::default() };
+            Fleet::new(&models, load, models.iter().map(|model| model.id).collect(), 3, resources)
+        };
+        let full = Err(NoRoom::Vram { needs: Mebibytes(6000), free: Mebibytes(4000) });
+        let mut one_gpu = fleet(&[10_000], &[]);
+        assert_eq!(one_gpu.room_for(&models[0]), Ok(()));
+        one_gpu.occupy(&models[0]);
+        assert_eq!(one_gpu.room_for(&models[1]), full, "given away within the pass");
+        let waits = ModelLoad { model: ModelId(1), assigned: 1, in_progress: 0 };
+        assert_eq!(fleet(&[10_000], &[waits]).room_for(&models[1]), full, "given away before, and not loaded yet");
+        let works = ModelLoad { model: ModelId(1), assigned: 0, in_progress: 1 };
+        assert_eq!(fleet(&[10_000], &[works]).room_for(&models[1]), Ok(()), "loaded: the probe saw it");
+        assert_eq!(fleet(&[10_000, 8000], &[waits]).room_for(&models[1]), Ok(()), "another GPU has room");
     }
 
     #[test]
