@@ -38,7 +38,8 @@ impl Worker {
     }
 }
 
-#[cfg(all(test, feature = "mock"))]
+#[cfg(test)]
+#[cfg(feature = "mock")]
 mod tests {
     use std::{collections::HashMap, sync::Arc, time::Duration};
 
