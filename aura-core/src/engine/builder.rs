@@ -19,6 +19,7 @@ use super::{
     manager::{
         JobManager,
         attendance::{self, Notes},
+        horizon::Horizon,
         schedule::{Scheduler, Waiting},
         select::Uniform,
     },
@@ -216,6 +217,7 @@ impl OrchestraBuilder {
             policy,
             probe: self.probe,
             waiting: waiting.clone(),
+            horizon: Horizon::default(),
         };
         shutdown.spawn(scheduler.run());
         shutdown.spawn(Arc::clone(&accountant).run(Arc::clone(&shutdown)));

@@ -2,6 +2,7 @@
 
 pub(crate) mod attendance;
 pub(crate) mod capacity;
+pub(crate) mod horizon;
 pub(crate) mod schedule;
 pub mod select;
 

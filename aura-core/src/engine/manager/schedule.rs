@@ -12,6 +12,7 @@ use super::{
     JobManager,
     attendance::{attended, passed},
     capacity::Fleet,
+    horizon::{FARTHEST, Horizon, PASS},
 };
 use crate::{
     contract::{
@@ -38,6 +39,7 @@ pub(crate) struct Scheduler {
     pub(crate) policy: Arc<dyn SelectionPolicy>,
     pub(crate) probe: Option<Arc<dyn ResourceProbe>>,
     pub(crate) waiting: Waiting,
+    pub(crate) horizon: Horizon,
 }
 
 /// Why each job that could not be assigned at the last pass waits.
@@ -54,11 +56,6 @@ impl Waiting {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reasons;
     }
 }
-
-/// Queued jobs looked at in one pass.
-const PASS: u32 = 256;
-/// Queued jobs looked at when none of the oldest can be assigned.
-const FARTHEST: u32 = 256 * 8 * 8;
 
 impl Scheduler {
     /// Runs until the orchestra stops.
@@ -129,9 +126,17 @@ impl Scheduler {
             if queued.is_empty() {
                 return Ok((Vec::new(), HashMap::new()));
             }
-            let (assignments, waiting) = self.plan(models, &queued, rng).await?;
+            let (assignments, waiting, fleet) = self.plan(models, &queued, rng).await?;
             let all_seen = queued.len() < limit as usize;
-            if !assignments.is_empty() || all_seen || limit >= FARTHEST {
+            if !assignments.is_empty() || all_seen {
+                return Ok((assignments, waiting));
+            }
+            let now = self.manager.clock.now();
+            if limit >= FARTHEST {
+                self.horizon.in_vain(models, &fleet, now);
+                return Ok((assignments, waiting));
+            }
+            if limit >= self.horizon.limit(models, &fleet, now, self.manager.settings.poll) {
                 return Ok((assignments, waiting));
             }
             limit *= 8;
@@ -191,7 +196,7 @@ impl Scheduler {
         models: &[Model],
         queued: &[Job],
         rng: &mut StdRng,
-    ) -> Result<(Vec<Assignment>, HashMap<JobId, String>)> {
+    ) -> Result<(Vec<Assignment>, HashMap<JobId, String>, Fleet)> {
         let manager = &self.manager;
         let since = manager.clock.now() - manager.settings.hr.window();
         let stats: HashMap<_, _> =
@@ -215,7 +220,7 @@ impl Scheduler {
                 Err(why) => drop(waiting.insert(job.id, why)),
             }
         }
-        Ok((assignments, waiting))
+        Ok((assignments, waiting, round.fleet))
     }
 
     /// Which models the other jobs of the queued jobs' PRDs have: a panel wants different ones.
