@@ -10,8 +10,11 @@ use utoipa::ToSchema;
 
 use crate::{Problem, router::App};
 
-/// How long the store may take to answer before the orchestra counts as not ready.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the store may take to answer before the orchestra counts as not ready: less than the seconds that those who ask
+/// for readiness wait.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// When to ask again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How the orchestra stands, for the page.
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,8 +82,19 @@ pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem
     if app.orchestra.is_stopping() {
         return Err(aura_core::Error::Stopping.into());
     }
-    match tokio::time::timeout(PATIENCE, app.orchestra.audit_range()).await {
-        Ok(range) => range.map(|_| Json(json!({ "status": "ready" }))).map_err(Problem::from),
-        Err(_) => Err(Problem::unavailable("the store does not answer", Duration::from_secs(1))),
+    // Read where writes go, never from a copy: a copy may answer while nothing can be written.
+    match tokio::time::timeout(PATIENCE, app.orchestra.job_counts()).await {
+        Ok(Ok(_)) => Ok(Json(json!({ "status": "ready" }))),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready");
+            Err(Problem::unavailable(error.to_string(), ASK_AGAIN))
+        }
+        Err(_) => {
+            tracing::warn!("not ready: the store does not answer");
+            Err(Problem::unavailable(
+                format!("the store did not answer within {} seconds: is the database up?", PATIENCE.as_secs()),
+                ASK_AGAIN,
+            ))
+        }
     }
 }
