@@ -1,11 +1,12 @@
-//! The reference server: settings from the environment, employees, one orchestra, one HTTP door.
+//! The reference server: settings, employees, one orchestra, one HTTP door.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a server talks to whoever starts it")]
 
 mod crew;
+mod database;
 mod settings;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode};
 
 use aura_orchestra::{http, prelude::*};
 use settings::ServerSettings;
@@ -30,16 +31,16 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), String> {
-    let settings = ServerSettings::from_env()?;
+    let settings = ServerSettings::read()?;
     http::check_listen(settings.listen).map_err(|error| one_line(&error))?;
     // The port first: when it is taken, nothing else has happened yet.
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let crew = crew::hire(&settings).map_err(|error| one_line(error.as_ref()))?;
-    let store = Arc::new(SqliteStore::open(&settings.database).await.map_err(|error| one_line(&error))?);
+    let database = settings.database.open().await.map_err(|error| one_line(&error))?;
 
     let mut builder = aura_orchestra::builder()
-        .store_shared(Arc::clone(&store) as _)
+        .store_shared(database.store())
         .workers(settings.workers)
         .settings(settings.orchestra.clone())
         .alerter(LogAlerter);
@@ -49,7 +50,7 @@ async fn run() -> Result<(), String> {
     let orchestra = builder.start().await.map_err(|error| one_line(&error))?;
 
     println!("Aura Orchestra is listening on http://{address}");
-    println!("  database   {}", settings.database.display());
+    println!("  database   {}", settings.database.place());
     println!("  workers    {}", settings.workers);
     for notice in &crew.notices {
         println!("  NOTE       {notice}");
@@ -62,7 +63,7 @@ async fn run() -> Result<(), String> {
     let router = http::router(orchestra.clone(), options);
     let served = http::serve(listener, router, stop_on_signal(orchestra.clone())).await;
     orchestra.stop().await;
-    store.close().await;
+    database.close().await;
     println!("stopped; nothing is lost");
     served.map_err(|error| one_line(&error))
 }

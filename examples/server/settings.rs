@@ -1,14 +1,24 @@
-//! The server's settings, read from the environment and checked.
+//! The server's settings, read from the environment and the command line, and checked.
 
-use std::{env, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{env, net::SocketAddr, str::FromStr, time::Duration};
 
 use aura_orchestra::core::engine::{HrSettings, Settings};
+use clap::Parser;
+
+use crate::database::{Database, DatabaseOptions};
+
+/// Runs one orchestra with a web page. README.md names the environment variables.
+#[derive(Parser)]
+#[command(name = "server")]
+struct CommandLine {
+    #[command(flatten)]
+    database: DatabaseOptions,
+}
 
 /// All that can be set.
-#[derive(Debug)]
 pub(crate) struct ServerSettings {
     pub(crate) listen: SocketAddr,
-    pub(crate) database: PathBuf,
+    pub(crate) database: Database,
     pub(crate) workers: usize,
     pub(crate) orchestra: Settings,
     pub(crate) ollama_host: Option<String>,
@@ -19,8 +29,10 @@ pub(crate) struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Reads and checks the environment; an error is one line that names the variable and the way out.
-    pub(crate) fn from_env() -> Result<Self, String> {
+    /// Reads and checks both; an error is one line that names the variable and the way out. Ends the process where clap does:
+    /// for `--help`, and for an option that there is not.
+    pub(crate) fn read() -> Result<Self, String> {
+        let given = CommandLine::parse();
         let defaults = HrSettings::default();
         let lease = seconds("AURA_LEASE", 30.0)?;
         let orchestra = Settings {
@@ -30,15 +42,15 @@ impl ServerSettings {
             stall_after: seconds("AURA_STALL_AFTER", 180.0)?,
             hr_interval: seconds("AURA_HR_INTERVAL", 3600.0)?,
             hr: HrSettings {
-                window_days: number("HR_WINDOW_DAYS", defaults.window_days)?,
-                promote_at: number("PROMOTE_THRESHOLD", defaults.promote_at)?,
-                demote_under: number("DEMOTE_THRESHOLD", defaults.demote_under)?,
+                window_days: number("HR_WINDOW_DAYS", None, defaults.window_days)?,
+                promote_at: number("PROMOTE_THRESHOLD", None, defaults.promote_at)?,
+                demote_under: number("DEMOTE_THRESHOLD", None, defaults.demote_under)?,
                 ..defaults
             },
             ..Settings::default()
         };
         orchestra.check()?;
-        let workers: usize = number("AURA_WORKERS", 2)?;
+        let workers: usize = number("AURA_WORKERS", None, 2)?;
         if workers > 256 {
             return Err(format!("AURA_WORKERS is {workers}: it must be 0 to 256"));
         }
@@ -48,7 +60,7 @@ impl ServerSettings {
         })?;
         Ok(Self {
             listen,
-            database: database()?,
+            database: given.database.read()?,
             workers,
             orchestra,
             ollama_host: text("OLLAMA_HOST"),
@@ -65,33 +77,18 @@ impl ServerSettings {
     }
 }
 
-/// `DATABASE_URL`: `sqlite:PATH`, `sqlite://PATH` or a plain path.
-fn database() -> Result<PathBuf, String> {
-    let url = text("DATABASE_URL").unwrap_or_else(|| "sqlite:data/aura.db".to_owned());
-    let path = match url.split_once(':') {
-        Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
-        // The scheme only: the rest may hold a password.
-        Some((scheme, _)) if scheme.len() > 1 => {
-            return Err(format!(
-                "DATABASE_URL has the scheme {scheme}: this server keeps its data in SQLite, as in sqlite:data/aura.db"
-            ));
-        }
-        _ => url.as_str(),
-    };
-    let path = path.split('?').next().unwrap_or_default();
-    if path.is_empty() {
-        return Err("DATABASE_URL names no file: it must be as in sqlite:data/aura.db".to_owned());
-    }
-    Ok(PathBuf::from(path))
-}
-
 /// An unset variable and an empty one are the same.
-fn text(name: &str) -> Option<String> {
+pub(crate) fn text(name: &str) -> Option<String> {
     env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn number<T: FromStr + std::fmt::Display>(name: &str, default: T) -> Result<T, String> {
-    match text(name) {
+/// A number; what the command line gave goes over the variable.
+pub(crate) fn number<T: FromStr + std::fmt::Display>(
+    name: &str,
+    given: Option<String>,
+    default: T,
+) -> Result<T, String> {
+    match given.or_else(|| text(name)) {
         None => Ok(default),
         Some(value) => {
             value.parse().map_err(|_| format!("{name} is {value:?}: it must be a number, as in {name}={default}"))
@@ -100,14 +97,14 @@ fn number<T: FromStr + std::fmt::Display>(name: &str, default: T) -> Result<T, S
 }
 
 fn seconds(name: &str, default: f64) -> Result<Duration, String> {
-    let seconds: f64 = number(name, default)?;
+    let seconds: f64 = number(name, None, default)?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration >= Duration::from_millis(100) && seconds <= 86_400.0 * 365.0 => Ok(duration),
         _ => Err(format!("{name} is {seconds}: it must be a number of seconds, at least 0.1")),
     }
 }
 
-fn switch(name: &str) -> Result<bool, String> {
+pub(crate) fn switch(name: &str) -> Result<bool, String> {
     match text(name).as_deref() {
         None | Some("0" | "false" | "off" | "no") => Ok(false),
         Some("1" | "true" | "on" | "yes") => Ok(true),

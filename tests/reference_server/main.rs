@@ -4,7 +4,9 @@
 
 mod browser;
 mod kill;
+mod nodes;
 mod page;
 mod process;
+mod readiness;
 mod seed_worker;
 mod settings;

@@ -30,8 +30,32 @@ fn each_bad_setting_is_named() {
         (("DATABASE_URL", "mysql://user:secret@host/db"), "DATABASE_URL"),
         (("DATABASE_URL", "sqlite:/proc/no/such/aura.db"), "/proc/no/such"),
         (("DATABASE_URL", garbage.as_str()), "garbage.db"),
+        (("DATABASE_URL", "postgres://user:secret@host:port/db"), "DATABASE_URL"),
+        (("DATABASE_SCHEMA", "elsewhere"), "DATABASE_SCHEMA"),
     ] {
         let said = refusal(&[("AURA_LISTEN", "127.0.0.1:0"), settings]);
+        assert!(said.contains(named), "{settings:?}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn each_bad_setting_of_a_postgres_is_named_and_its_password_never() {
+    // A port that nobody listens at: where the settings are right, the database is what is wrong.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    drop(taken);
+    let url = format!("postgres://user:secret@127.0.0.1:{port}/aura");
+    for (settings, named) in [
+        (("DATABASE_CONNECTIONS", "1"), "DATABASE_CONNECTIONS"),
+        (("DATABASE_RETENTION_DAYS", "long"), "DATABASE_RETENTION_DAYS"),
+        (("DATABASE_BEHIND_POOLER", "perhaps"), "DATABASE_BEHIND_POOLER"),
+        (("DATABASE_LISTEN_URL", "secret"), "DATABASE_LISTEN_URL"),
+        (("DATABASE_REPLICA_URL", "postgres://user:secret@host:port/db"), "DATABASE_REPLICA_URL"),
+        (("DATABASE_SCHEMA", "Not a name"), "Not a name"),
+        (("DATABASE_SCHEMA", "aura"), "127.0.0.1"),
+    ] {
+        let said = refusal(&[("AURA_LISTEN", "127.0.0.1:0"), ("DATABASE_URL", &url), settings]);
         assert!(said.contains(named), "{settings:?}: {said}");
         assert!(!said.contains("secret"), "{said}");
     }
