@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::{
     Facts, Inner, Orchestra,
@@ -206,6 +207,7 @@ impl OrchestraBuilder {
             in_house,
             examined: Mutex::default(),
             setbacks: Setbacks::default(),
+            test_runs: Semaphore::new(settings.accountants),
         });
 
         if !staffed.is_empty() {

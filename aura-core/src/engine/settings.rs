@@ -24,7 +24,7 @@ pub struct Settings {
     pub attendance: Duration,
     /// Share of assignments that go to a uniformly chosen model, suspended ones included (default 0.02).
     pub probe_share: f64,
-    /// PRDs that are tested and scored at the same time (default 2).
+    /// Jobs whose tests run at the same time (default 2). What needs no tests is scored beside them.
     pub accountants: usize,
     /// How often HR looks at everybody (default 1 hour).
     pub hr_interval: Duration,

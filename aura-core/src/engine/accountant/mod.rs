@@ -5,13 +5,14 @@ mod examine;
 mod judge;
 mod setback;
 mod settle;
+mod under_way;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::StreamExt;
+use tokio::sync::Semaphore;
 
 pub(crate) use examine::Examination;
 pub(crate) use setback::Setbacks;
@@ -24,15 +25,7 @@ use crate::{
         Sandbox, Scorer, SelectionPolicy, Store, StoreError,
         store::{JobFilter, Judgement, RunFilter},
     },
-    engine::{
-        alerts::AlertDesk,
-        bell::Bells,
-        duty::Duties,
-        pace::{Chain, Pace, Pause, caught},
-        roster::Roster,
-        settings::Settings,
-        shutdown::Shutdown,
-    },
+    engine::{alerts::AlertDesk, bell::Bells, duty::Duties, pace::Chain, roster::Roster, settings::Settings},
     error::{Error, Result},
     evidence::{Assessment, Evidence, Sibling},
     ids::{Actor, JobId, ModelId, PrdId},
@@ -62,6 +55,8 @@ pub(crate) struct Accountant {
     /// What was examined, but not judged yet, so that a pass that failed half-way does not run the same tests again.
     pub(crate) examined: Mutex<HashMap<(JobId, u32), (PrdId, Examination)>>,
     pub(crate) setbacks: Setbacks,
+    /// Test runs that may go on at the same time.
+    pub(crate) test_runs: Semaphore,
 }
 
 /// A submitted job with what its worker said and what it handed in.
@@ -79,66 +74,7 @@ enum Taken {
     TooLate(String),
 }
 
-/// PRDs looked at in one pass.
-const PASS: u32 = 64;
-
 impl Accountant {
-    /// Runs until the orchestra stops.
-    pub(crate) async fn run(self: Arc<Self>, shutdown: Arc<Shutdown>) {
-        let mut pace = Pace::new(&self.clock, &shutdown, self.bells.account.listen());
-        let mut stop = shutdown.signal();
-        loop {
-            // Tests may run for long: when the grace is over they are dropped, and the next start runs them again.
-            let outcome = tokio::select! {
-                outcome = self.pass() => outcome,
-                () = stop.hand_back() => return,
-            };
-            let outcome = match outcome {
-                Ok(true) if !stop.is_stopping() => continue,
-                other => other.map(|_| ()),
-            };
-            if pace.pause("accountant", outcome, self.settings.poll).await == Pause::Stop {
-                return;
-            }
-        }
-    }
-
-    /// One pass; answers whether more may be waiting. PRDs that fail do not stop the others: they wait, and a pass fails only
-    /// when all of it did.
-    async fn pass(&self) -> Result<bool> {
-        let limit = PASS.saturating_add(self.setbacks.count());
-        let waiting = match self.store.take_assessable(self.duties.node(), limit, self.duties.lease()).await? {
-            Some(taken) => taken,
-            None => self.store.assessable(limit).await?,
-        };
-        let now = self.clock.now();
-        let due = waiting.iter().filter(|prd| !self.setbacks.waits(**prd, now)).take(PASS as usize);
-        let due: Vec<_> = due.copied().collect();
-        if waiting.len() < limit as usize {
-            self.forget_all_but(&waiting.into_iter().collect());
-        }
-        let (tried, more) = (due.len(), due.len() == PASS as usize);
-        let outcomes: Vec<_> = futures::stream::iter(due)
-            .map(|prd| async move { (prd, caught(self.assess_prd(prd)).await) })
-            .buffer_unordered(self.settings.accountants)
-            .collect()
-            .await;
-        let mut errors = Vec::new();
-        for (prd, outcome) in outcomes {
-            match outcome {
-                Ok(()) => self.setbacks.mended(prd),
-                Err(error) => {
-                    self.set_back(prd, &error).await;
-                    errors.push(error);
-                }
-            }
-        }
-        match errors.pop() {
-            Some(error) if errors.len() + 1 == tried => Err(error),
-            _ => Ok(more),
-        }
-    }
-
     /// Lets a PRD wait that could not be assessed, and tells people when it is not the first time.
     async fn set_back(&self, prd: PrdId, error: &Error) {
         let why = Chain(error).to_string();
@@ -166,7 +102,7 @@ impl Accountant {
     }
 
     /// Judges all that was handed in for one PRD, then settles it when everything has ended.
-    async fn assess_prd(&self, id: PrdId) -> Result<()> {
+    async fn assess_prd(&self, id: PrdId, models: &[Model]) -> Result<()> {
         let Some(prd) = self.store.prds(&[id]).await?.pop() else { return Err(Error::UnknownPrd(id)) };
         let jobs = self.jobs_of(id).await?;
         let is_submitted = |(job, attempt): &(JobId, u32)| {
@@ -177,17 +113,16 @@ impl Accountant {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|key, (prd, _)| *prd != id || is_submitted(key));
-        let models = self.roster.refresh().await?;
-        let handed = self.handed_in(&jobs, &models, &prd).await?;
+        let handed = self.handed_in(&jobs, models, &prd).await?;
         let siblings: Vec<Sibling> = handed
             .iter()
             .map(|h| Sibling { job: h.job.id, identity: h.model.profile.identity.clone(), work: h.work.clone() })
             .collect();
         for one in &handed {
             let others = siblings.iter().filter(|sibling| sibling.job != one.job.id).cloned().collect();
-            self.judge(&prd, one, others, &models).await?;
+            self.judge(&prd, one, others, models).await?;
         }
-        self.settle_if_ended(&prd, &models).await
+        self.settle_if_ended(&prd, models).await
     }
 
     async fn jobs_of(&self, prd: PrdId) -> Result<Vec<Job>> {
@@ -214,7 +149,9 @@ impl Accountant {
         let examination = match known {
             Some((_, known)) => known,
             None => {
+                let permit = self.test_runs.acquire().await;
                 let fresh = self.examine(prd, one).await?;
+                drop(permit);
                 let mut examined = self.examined.lock().unwrap_or_else(PoisonError::into_inner);
                 examined.insert(key, (prd.id, fresh.clone()));
                 fresh

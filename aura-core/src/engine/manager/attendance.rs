@@ -24,18 +24,26 @@ pub(crate) const NOTE_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Notes(Mutex<HashMap<ModelId, DateTime<Utc>>>);
 
 impl Notes {
-    /// Those of `models` that are to be noted again.
-    pub(crate) fn due(&self, models: &[ModelId], now: DateTime<Utc>) -> Vec<ModelId> {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = |model: &&ModelId| noted.get(model).is_none_or(|at| passed(*at, now) >= NOTE_EVERY);
-        models.iter().filter(is_due).copied().collect()
+    /// Those of `models` that are to be noted again, and whether one of them had not been for as long as `attendance`. Whoever
+    /// asks next finds them noted: hundreds of workers that ask at once write once.
+    pub(crate) fn take(&self, models: &[ModelId], now: DateTime<Utc>, attendance: Duration) -> (Vec<ModelId>, bool) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_news = false;
+        let mut due = Vec::new();
+        for model in models {
+            let before = noted.get(model).copied();
+            if before.is_none_or(|at| passed(at, now) >= NOTE_EVERY) {
+                is_news |= before.is_none_or(|at| passed(at, now) > attendance);
+                noted.insert(*model, now);
+                due.push(*model);
+            }
+        }
+        (due, is_news)
     }
 
-    /// Remembers that `models` were noted; answers whether one of them had not been for as long as `attendance`.
-    pub(crate) fn made(&self, models: &[ModelId], now: DateTime<Utc>, attendance: Duration) -> bool {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before: Vec<_> = models.iter().map(|model| noted.insert(*model, now)).collect();
-        before.iter().any(|before| before.is_none_or(|at| passed(at, now) > attendance))
+    /// These could not be noted: whoever asks next tries again.
+    pub(crate) fn forget(&self, models: &[ModelId]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|model, _| !models.contains(model));
     }
 }
 

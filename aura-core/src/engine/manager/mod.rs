@@ -82,13 +82,15 @@ impl JobManager {
 
     /// Notes that a worker asks for these models' jobs.
     pub(crate) async fn attend(&self, models: &[ModelId]) -> Result<()> {
-        let now = self.clock.now();
-        let due = self.notes.due(models, now);
+        let (due, is_news) = self.notes.take(models, self.clock.now(), self.settings.attendance);
         if due.is_empty() {
             return Ok(());
         }
-        self.store.attend(&due).await?;
-        if self.notes.made(&due, now, self.settings.attendance) {
+        if let Err(error) = self.store.attend(&due).await {
+            self.notes.forget(&due);
+            return Err(error.into());
+        }
+        if is_news {
             self.bells.schedule.ring();
         }
         Ok(())
