@@ -127,7 +127,7 @@ async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: 
 }
 
 async fn notify(core: &Core, seq: i64) -> Result<(), sqlx::Error> {
-    let mut tx = begin(&core.pool, &format!("{}; SET LOCAL synchronous_commit TO off", core.begin)).await?;
+    let mut tx = begin(&core.pool, &core.begin_write).await?;
     let query =
         sqlx::query("SELECT pg_notify($1, $2)").bind(&core.news.channel).bind(format!("{} {seq}", core.news.me));
     query.persistent(!core.pooled).execute(&mut *tx).await?;

@@ -5,6 +5,7 @@
 //! write by hand is read back like our own rows.
 
 mod audit;
+mod durable;
 mod duties;
 mod error;
 mod jobs;
@@ -67,6 +68,8 @@ struct Core {
     pooled: bool,
     /// The statement that begins a transaction; behind a pooler it also says what the connection itself cannot.
     begin: String,
+    /// The same for a verb that writes: it does not wait for the disk by itself.
+    begin_write: String,
     /// Judges leases in place of the database's clock; for tests.
     clock: Option<Arc<dyn Clock>>,
     /// How long histories are kept; absent: for ever.
@@ -75,6 +78,7 @@ struct Core {
     names: Arc<RwLock<HashMap<ModelId, String>>>,
     news: Arc<listen::News>,
     frontier: Arc<jobs::frontier::Frontier>,
+    disk: Arc<durable::Disk>,
     /// Within which term is written; absent for what any node may write.
     term: Option<Term>,
 }

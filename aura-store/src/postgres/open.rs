@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use aura_core::{Clock, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use super::{Core, PgStore, error::opening, jobs::Joins, listen::News, schema, upkeep};
+use super::{Core, PgStore, durable::Disk, error::opening, jobs::Joins, listen::News, schema, upkeep};
 
 /// How long a call waits for a connection before it gives up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -149,6 +149,8 @@ impl PgStoreBuilder {
             Listen::At(url) => Some(self.options(url)?),
         };
         let core = Arc::new(Core {
+            disk: Arc::new(Disk::new(&primary)),
+            begin_write: format!("{}; SET LOCAL synchronous_commit TO off", self.begin()),
             begin: self.begin(),
             place: place.clone(),
             pool: primary,

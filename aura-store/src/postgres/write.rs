@@ -55,7 +55,7 @@ pub(super) async fn again<T, F: Future<Output = Result<T, StoreError>>>(verb: im
 impl Core {
     /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
     pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
-        let mut tx = begin(&self.pool, &self.begin).await.map_err(failed(action))?;
+        let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
         let now = match &self.clock {
             Some(clock) => clock.now(),
             None => {
@@ -98,6 +98,7 @@ impl Write<'_> {
         let trail = std::mem::take(&mut self.trail);
         let last = trail.write(&mut self).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
+        self.core.durable(last).await?;
         if let Some(seq) = last {
             self.core.news.wrote(seq);
         }
