@@ -1,0 +1,101 @@
+//! Workers that each claim one job at a time, do nothing and hand in, through two nodes: how long a claim takes, and whether the
+//! rate falls as they grow.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aura_orchestra::{
+    core::{
+        Actor, JobId, JobState, LeaseProof, PrdId, WorkerId,
+        contract::{
+            JobStore as _, ModelStore as _, Report,
+            store::{Assignment, Claim, NewPrdRecord, Wanted},
+        },
+        job::Door,
+    },
+    prelude::*,
+};
+use aura_testbed::PrivatePostgres;
+use serde_json::json;
+
+const JOBS: usize = 10_000;
+
+pub(crate) async fn run(server: &PrivatePostgres) {
+    println!("{:>8} {:>10} {:>12} {:>12} {:>12}", "workers", "jobs/s", "claim p50 ms", "claim p99 ms", "report p99 ms");
+    for workers in [50, 100, 250, 500] {
+        let url = server.create_database().expect("a database");
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            nodes.push(PgStore::builder(&url).connections(8).open().await.expect("the store opens"));
+        }
+        let [first, _] = nodes.as_slice() else { panic!("two nodes") };
+        let profile = ModelProfile::new("no_op", ModelKind::Cloud, "bench", "no_op").expect("a name");
+        let model = first.register(&profile, &Actor::operator()).await.expect("registered").id;
+        let record = || NewPrdRecord {
+            id: PrdId::new(),
+            request: NewPrd::new("do nothing"),
+            pinned: None,
+            jobs: vec![JobId::new()],
+        };
+        for _ in 0..JOBS / 1_000 {
+            let records: Vec<_> = (0..1_000).map(|_| record()).collect();
+            let submitted = first.submit(&records).await.expect("stored");
+            let jobs = submitted.into_iter().flat_map(|submitted| submitted.expect("stored").prd.jobs);
+            let assignment = |job| Assignment { job, model, probe: false, reason: json!({}) };
+            first.assign(&jobs.map(assignment).collect::<Vec<_>>()).await.expect("assigned");
+        }
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..workers)
+            .map(|n| {
+                let store = Arc::new(nodes.get(n % 2).expect("two nodes").clone());
+                let worker = WorkerId::new(format!("w{n}")).expect("a name");
+                tokio::spawn(async move {
+                    let (mut claims, mut reports) = (Vec::new(), Vec::new());
+                    loop {
+                        let wanted = Wanted::Any { models: vec![model], max: 1 };
+                        let lease = Duration::from_secs(30);
+                        let claim = Claim { worker: worker.clone(), door: Door::Remote, wanted, lease };
+                        let asked = Instant::now();
+                        let Some(claimed) = store.claim(&claim).await.expect("claims").pop() else { break };
+                        claims.push(asked.elapsed());
+                        let JobState::InProgress { lease, .. } = claimed.job.state else { panic!("not claimed") };
+                        let proof =
+                            LeaseProof { job: claimed.job.id, worker: worker.clone(), token: Some(lease.token) };
+                        let asked = Instant::now();
+                        let report = Report { proof, success: true, details: json!({}) };
+                        store.report(&[report]).await.expect("reported").remove(0).expect("the lease holds");
+                        reports.push(asked.elapsed());
+                    }
+                    (claims, reports)
+                })
+            })
+            .collect();
+        let (mut claims, mut reports) = (Vec::new(), Vec::new());
+        for task in tasks {
+            let (claimed, reported) = task.await.expect("a worker ends");
+            claims.extend(claimed);
+            reports.extend(reported);
+        }
+        let took = started.elapsed();
+        assert_eq!(claims.len(), JOBS, "each job is claimed once");
+        println!(
+            "{workers:>8} {:>10.0} {:>12.1} {:>12.1} {:>12.1}",
+            f64::from(u32::try_from(JOBS).expect("few")) / took.as_secs_f64(),
+            quantile(&mut claims, 50),
+            quantile(&mut claims, 99),
+            quantile(&mut reports, 99),
+        );
+        for node in nodes {
+            node.close().await;
+        }
+    }
+}
+
+/// The value below which that many of a hundred lie, in milliseconds.
+fn quantile(samples: &mut [Duration], of_hundred: usize) -> f64 {
+    samples.sort_unstable();
+    let place = (samples.len().saturating_sub(1)) * of_hundred / 100;
+    samples.get(place).map_or(f64::NAN, |sample| sample.as_secs_f64() * 1000.0)
+}
