@@ -404,3 +404,19 @@ async fn a_cancelled_prd_has_a_verdict_that_says_so() {
     assert_eq!(orchestra.verdict(prd.id).await.expect("a verdict").outcome, Outcome::Cancelled);
     orchestra.stop().await;
 }
+
+#[tokio::test]
+async fn a_repeated_submission_gets_its_prd_although_its_panel_could_not_be_filled_any_more() {
+    let profile = |name| ModelProfile::new(name, ModelKind::Cloud, "test", name).expect("a profile");
+    let orchestra = aura_orchestra::builder().store(MemoryStore::new()).start().await.expect("starts");
+    for name in ["one", "two"] {
+        orchestra.register(&profile(name)).await.expect("registered");
+    }
+    let new = || NewPrd::new("x").plan(Plan::Panel(2)).idempotency_key("k");
+    let first = orchestra.submit_once(new()).await.expect("accepted");
+    orchestra.hold("two", "enough").await.expect("held");
+    let again = orchestra.submit_once(new()).await.expect("answered as before");
+    assert_eq!((again.prd.id, again.created), (first.prd.id, false));
+    assert!(orchestra.submit_once(NewPrd::new("x").plan(Plan::Panel(2))).await.is_err(), "a new one is refused");
+    orchestra.stop().await;
+}

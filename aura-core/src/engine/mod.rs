@@ -116,11 +116,11 @@ impl Orchestra {
             return Err(Error::Stopping);
         }
         new.check()?;
-        let pinned = match &new.model {
-            Some(name) => Some(self.inner.roster.find(name.as_str()).await?.id),
-            None => None,
+        let pinned = match self.check_models(&new).await {
+            Ok(pinned) => pinned,
+            // What was accepted once is answered as it was, whoever is held or gone since.
+            Err(error) => return self.known(&new).await?.ok_or(error),
         };
-        self.check_panel(&new).await?;
         let jobs = (0..new.plan.jobs()).map(|_| JobId::new()).collect();
         let record = NewPrdRecord { id: PrdId::new(), request: new, pinned, jobs };
         let answer = self.inner.store.submit(&[record]).await?.into_iter().next();
@@ -128,6 +128,23 @@ impl Orchestra {
         let submitted = answer.ok_or_else(missing)??;
         self.inner.bells.schedule.ring();
         Ok(submitted)
+    }
+
+    /// The PRD that the same request with the same idempotency key was accepted as.
+    async fn known(&self, new: &NewPrd) -> Result<Option<Submitted>> {
+        let Some(key) = &new.idempotency_key else { return Ok(None) };
+        let prd = self.inner.store.prd_by_key(key).await?;
+        Ok(prd.filter(|prd| prd.request == *new).map(|prd| Submitted { prd, created: false }))
+    }
+
+    /// Whether there are models for it; answers with the one that it is pinned to.
+    async fn check_models(&self, new: &NewPrd) -> Result<Option<ModelId>> {
+        let pinned = match &new.model {
+            Some(name) => Some(self.inner.roster.find(name.as_str()).await?.id),
+            None => None,
+        };
+        self.check_panel(new).await?;
+        Ok(pinned)
     }
 
     /// A panel needs that many different models; one that can never be filled is refused rather than left waiting.

@@ -198,6 +198,11 @@ impl JobStore for MemoryStore {
         Ok(ids.iter().filter_map(|id| state.prds.get(id)).cloned().collect())
     }
 
+    async fn prd_by_key(&self, key: &str) -> Result<Option<Prd>, StoreError> {
+        let state = self.lock();
+        Ok(state.keys.get(key).and_then(|id| state.prds.get(id)).cloned())
+    }
+
     async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {
         let state = self.lock();
         let newest = state.prds.iter().rev().filter(|(id, _)| before.is_none_or(|before| **id < before));

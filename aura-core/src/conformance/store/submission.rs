@@ -47,6 +47,8 @@ pub async fn the_same_idempotency_key_gives_the_prd_there_is(harness: &impl Stor
     assert!(other.is_err());
     let later = only(scene.store.submit(&[record("one")]).await.expect("a batch")).expect("known");
     assert_eq!((later.prd.id, later.created), (first.prd.id, false));
+    assert_eq!(scene.store.prd_by_key("key").await.expect("readable").as_ref(), Some(&first.prd));
+    assert_eq!(scene.store.prd_by_key("another").await.expect("readable"), None);
     assert_eq!(scene.store.jobs(&JobFilter::default()).await.expect("readable").len(), 1);
 }
 

@@ -148,6 +148,9 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// The PRDs of these ids, in this order; unknown ones are left out.
     async fn prds(&self, ids: &[PrdId]) -> Result<Vec<Prd>, StoreError>;
 
+    /// The PRD that was stored with this idempotency key.
+    async fn prd_by_key(&self, key: &str) -> Result<Option<Prd>, StoreError>;
+
     /// The newest PRDs, newest first, older than `before`.
     async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError>;
 

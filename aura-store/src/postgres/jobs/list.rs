@@ -10,6 +10,7 @@ use super::{
     super::{
         Core,
         row::{Named, each},
+        value,
     },
     record::{self, job_columns, prd_columns},
 };
@@ -45,6 +46,16 @@ impl From<JobId> for Id {
 pub(super) async fn prds(core: &Core, ids: &[PrdId]) -> Result<Vec<Prd>, StoreError> {
     let query = sqlx::query(PRDS_BY_ID).bind(uuids(ids.iter().copied()));
     each(&core.rows("read PRDs", query).await?, record::prd)
+}
+
+pub(super) async fn prd_by_key(core: &Core, key: &str) -> Result<Option<Prd>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        prd_columns!(),
+        "FROM prds LEFT JOIN verdicts ON verdicts.prd_id = prds.id WHERE prds.idempotency_key = $1"
+    ));
+    let query = query.bind(value::text(key).into_owned());
+    core.row("read a PRD by its key", query).await?.map(|row| record::prd(&row)).transpose()
 }
 
 pub(super) async fn recent_prds(core: &Core, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {

@@ -69,6 +69,10 @@ impl JobStore for PgStore {
         list::prds(&self.core, ids).await
     }
 
+    async fn prd_by_key(&self, key: &str) -> Result<Option<Prd>, StoreError> {
+        list::prd_by_key(&self.core, key).await
+    }
+
     async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {
         list::recent_prds(&self.core, before, limit).await
     }

@@ -30,6 +30,15 @@ pub(super) async fn prds(store: &SqliteStore, ids: &[PrdId]) -> Result<Vec<Prd>,
     each(&store.rows("read PRDs", sqlx::query(PRDS_BY_ID).bind(id_list(ids))).await?, record::prd)
 }
 
+pub(super) async fn prd_by_key(store: &SqliteStore, key: &str) -> Result<Option<Prd>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        prd_columns!(),
+        "FROM prds LEFT JOIN verdicts ON verdicts.prd_id = prds.id WHERE idempotency_key = ?"
+    ));
+    store.row("read a PRD by its key", query.bind(key)).await?.map(|row| record::prd(&row)).transpose()
+}
+
 pub(super) async fn recent_prds(
     store: &SqliteStore,
     before: Option<PrdId>,

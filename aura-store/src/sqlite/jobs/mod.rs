@@ -38,6 +38,10 @@ impl JobStore for SqliteStore {
         list::prds(self, ids).await
     }
 
+    async fn prd_by_key(&self, key: &str) -> Result<Option<Prd>, StoreError> {
+        list::prd_by_key(self, key).await
+    }
+
     async fn recent_prds(&self, before: Option<PrdId>, limit: u32) -> Result<Vec<Prd>, StoreError> {
         list::recent_prds(self, before, limit).await
     }
