@@ -68,6 +68,14 @@ pub(super) fn run_again(error: &StoreError) -> bool {
     matches!(database_code(error).as_deref(), Some(SERIALIZATION_FAILURE | DEADLOCK))
 }
 
+/// Whether the connection was cut, or its server is going down.
+pub(super) fn is_cut(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+        error => code(error).is_some_and(|code| code.starts_with("57P")),
+    }
+}
+
 /// Whether a row with the same key is there already.
 pub(super) fn is_duplicate(error: &StoreError) -> bool {
     database_code(error).as_deref() == Some(UNIQUE_VIOLATION)

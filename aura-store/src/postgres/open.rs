@@ -9,6 +9,9 @@ use super::{Core, PgStore, durable::Disk, error::opening, jobs::Joins, listen::N
 
 /// How long a call waits for a connection before it gives up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a transaction may wait for its own node: one that was stopped, or cut off, must not keep the end of the audit log
+/// from the others.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long one statement may take.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -185,12 +188,13 @@ impl PgStoreBuilder {
 
     /// What each connection is asked for. Engines ask for a few rows by an index each time; a plan that was made while a table
     /// was small, or by old statistics, must not read a whole table once it is large.
-    fn settings(&self) -> [(&'static str, String); 4] {
+    fn settings(&self) -> [(&'static str, String); 5] {
         [
             ("search_path", self.schema.clone()),
             ("enable_seqscan", "off".to_owned()),
             ("jit", "off".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),
+            ("idle_in_transaction_session_timeout", SILENCE.as_millis().to_string()),
         ]
     }
 

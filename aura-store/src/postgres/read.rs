@@ -4,11 +4,23 @@ use aura_core::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgRow};
 
-use super::{Core, error::failed, value, write::Statement};
+use super::{
+    Core,
+    error::{failed, is_cut},
+    value,
+    write::Statement,
+};
 
-/// Begins a transaction. Behind a pooler the statement also says what the connection itself cannot.
+/// Begins a transaction. Behind a pooler the statement also says what the connection itself cannot. Connections that were cut while
+/// they lay idle are found here, before anything was done: each is thrown away, and another one taken.
 pub(super) async fn begin(pool: &PgPool, with: &str) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(AssertSqlSafe(with.to_owned())).await
+    let mut cut = 0;
+    loop {
+        match pool.begin_with(AssertSqlSafe(with.to_owned())).await {
+            Err(error) if is_cut(&error) && cut < pool.options().get_max_connections() => cut += 1,
+            outcome => return outcome,
+        }
+    }
 }
 
 impl Core {
