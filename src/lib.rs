@@ -1,15 +1,4 @@
 #![doc = include_str!("../README.md")]
-//!
-//! # Features
-//!
-//! | feature | on by default | adds |
-//! | --- | --- | --- |
-//! | `sqlite` | yes | [`SqliteStore`](store::SqliteStore): one file, durable |
-//! | `postgres` | | [`PgStore`](store::PgStore): PostgreSQL 14 or later, many nodes on one database |
-//! | `openai` | no | `OpenAiAdapter`: OpenAI and every server that speaks its chat completions |
-//! | `http` | no | the `http` module: REST, live stream, dashboard, OpenAPI |
-//! | `mock` | no | mockall mocks of every trait, for your tests |
-//! | `conformance` | no | the public suites that every plug-in must pass |
 
 pub use aura_adapters as adapters;
 pub use aura_core as core;
