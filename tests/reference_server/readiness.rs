@@ -7,6 +7,7 @@ use std::{
 
 use aura_testbed::PrivatePostgres;
 use serde_json::json;
+use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::process::Server;
 
@@ -57,5 +58,25 @@ async fn a_server_is_not_ready_while_its_database_is_down_and_works_on_when_it_i
     };
     let path = format!("/prds/{id}/verdict?wait=30s");
     server.until(&path, Duration::from_secs(60), |verdict| verdict["outcome"].is_string()).await;
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test]
+async fn a_server_is_not_ready_while_its_database_does_not_answer() {
+    let folder = tempfile::tempdir().expect("folder");
+    let url = PrivatePostgres::shared().create_database().expect("a database");
+    let server = start(folder.path(), &url);
+    readiness(&server, 200).await;
+
+    let mut other = PgConnection::connect(&url).await.expect("connected");
+    let mut transaction = other.begin().await.expect("begun");
+    transaction.execute("LOCK TABLE aura.job_totals IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let (status, problem) = server.get("/readyz").await;
+    assert_eq!(status, 503, "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("did not answer")), "{problem}");
+    assert_eq!(server.get("/healthz").await.0, 200, "the process itself is well");
+
+    transaction.rollback().await.expect("given up");
+    readiness(&server, 200).await;
     assert_eq!(server.stop(), Some(0));
 }
