@@ -1,0 +1,96 @@
+//! A server that dies and comes back, connections that are cut, and transactions that are in one another's way.
+
+use std::time::{Duration, Instant};
+
+use aura_core::contract::{
+    AuditStore, JobStore, ModelStore,
+    store::{Assignment, NewPrdRecord},
+};
+use aura_testbed::PrivatePostgres;
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::scene::{Scene, new_prd};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_the_server_was_killed_and_the_store_goes_on() {
+    let server = PrivatePostgres::builder().durable().start().unwrap();
+    let scene = Scene::at(server.create_database().unwrap()).await;
+    let mut acknowledged = Vec::new();
+    for _ in 0..3 {
+        let writers: Vec<_> = (0..4)
+            .map(|_| {
+                let store = scene.store.clone();
+                tokio::spawn(async move {
+                    let mut mine: Vec<NewPrdRecord> = Vec::new();
+                    loop {
+                        let record = new_prd(1);
+                        match store
+                            .submit(std::slice::from_ref(&record))
+                            .await
+                            .and_then(|mut answers| answers.remove(0))
+                        {
+                            Ok(_) => mine.push(record),
+                            Err(error) => {
+                                assert!(error.is_retryable(), "{error:?}");
+                                return mine;
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        let before = acknowledged.len();
+        // Some work, then the crash in the middle of it.
+        while scene.store.recent_prds(None, 1000).await.unwrap().len() < before + 50 {
+            tokio::task::yield_now().await;
+        }
+        server.kill9().unwrap();
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+        server.start_again().unwrap();
+        let again = Instant::now();
+        while scene.store.models().await.is_err() {
+            assert!(again.elapsed() < Duration::from_secs(5), "the store does not find its server again");
+        }
+        for record in &acknowledged {
+            let kept = scene.store.prds(&[record.id]).await.unwrap();
+            assert_eq!(kept.len(), 1, "PRD {} was acknowledged and is gone", record.id);
+            assert_eq!(kept[0].jobs, record.jobs);
+        }
+        assert_eq!(scene.check_chain().await.first_bad, None);
+    }
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_while_they_lay_idle_are_replaced_unseen() {
+    let scene = Scene::new().await;
+    join_all((0..4).map(|_| scene.store.models())).await;
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert!(scene.number(cut).await > 0);
+    scene.prd(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_that_lock_the_same_jobs_in_opposite_orders_all_end() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let model = scene.model("m").await;
+    let jobs = scene.many(40).await;
+    let assignments: Vec<_> =
+        jobs.iter().map(|job| Assignment { job: *job, model: model.id, probe: false, reason: json!({}) }).collect();
+    let backwards: Vec<_> = assignments.iter().rev().cloned().collect();
+    let tries = join_all((0..8_usize).map(|n| {
+        let store = if n % 2 == 0 { scene.store.clone() } else { other.clone() };
+        let batch = if n % 2 == 0 { assignments.clone() } else { backwards.clone() };
+        tokio::spawn(async move { store.assign(&batch).await })
+    }))
+    .await;
+    let given: usize =
+        tries.into_iter().map(|tried| tried.unwrap().unwrap().into_iter().filter(Result::is_ok).count()).sum();
+    assert_eq!(given, 40, "each job is given once");
+    let audited = scene.store.audit(aura_core::AuditSeq(0), 9999).await.unwrap();
+    assert_eq!(audited.iter().filter(|entry| entry.action == "job.assigned").count(), 40);
+}

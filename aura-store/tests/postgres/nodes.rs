@@ -1,0 +1,144 @@
+//! Several nodes on one database: nothing is done twice, duties change hands, and news travel.
+
+use std::{collections::HashSet, time::Duration};
+
+use aura_core::{
+    Actor, HrAction, Standing, StoreError,
+    contract::{
+        AuditStore, DutyStore, JobStore, ModelStore,
+        store::{Assignment, Claim, Duty, StandingChange, Wanted},
+    },
+    ids::NodeId,
+    job::Door,
+};
+use aura_store::PgStore;
+use futures::future::join_all;
+use serde_json::json;
+
+use crate::scene::{LEASE, Scene, worker};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn six_workers_on_two_nodes_claim_each_job_once_and_the_log_has_no_gap() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let model = scene.model("m").await;
+    let jobs = scene.prd(1).await.jobs.into_iter().chain(scene.many(299).await).collect::<Vec<_>>();
+    let assignment = |job: &_| Assignment { job: *job, model: model.id, probe: false, reason: json!({}) };
+    let assigned = scene.store.assign(&jobs.iter().map(assignment).collect::<Vec<_>>()).await.unwrap();
+    assert!(assigned.iter().all(Result::is_ok));
+    let claimed = join_all((0..6_usize).map(|n| {
+        let store = if n % 2 == 0 { scene.store.clone() } else { other.clone() };
+        let wanted = Wanted::Any { models: vec![model.id], max: 1 + u32::try_from(n).unwrap() };
+        let claim = Claim { worker: worker(&format!("w{n}")), door: Door::Remote, wanted, lease: LEASE };
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let claimed = store.claim(&claim).await.unwrap();
+                if claimed.is_empty() {
+                    return mine;
+                }
+                mine.extend(claimed.into_iter().map(|claimed| claimed.job.id));
+            }
+        })
+    }))
+    .await;
+    let all: Vec<_> = claimed.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (300, 300));
+    let report = scene.check_chain().await;
+    assert_eq!(report.first_bad, None);
+    assert!(report.checked >= 1200, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_duty_has_one_node_and_goes_to_another_when_it_is_left_or_silent() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let (a, b) = (NodeId::fresh(), NodeId::fresh());
+    let held = scene.store.keep_duties(&a, MINUTE).await.unwrap().unwrap();
+    assert_eq!(held.len(), Duty::ALL.len());
+    assert!(other.keep_duties(&b, MINUTE).await.unwrap().unwrap().is_empty());
+    assert_eq!(scene.store.keep_duties(&a, MINUTE).await.unwrap().unwrap(), held, "keeping changes no epoch");
+    scene.store.leave_duties(&a).await.unwrap();
+    let taken = other.keep_duties(&b, Duration::ZERO).await.unwrap().unwrap();
+    assert!(taken.iter().all(|term| term.epoch == 2), "{taken:?}");
+    let back = scene.store.keep_duties(&a, MINUTE).await.unwrap().unwrap();
+    assert!(
+        back.len() == Duty::ALL.len() && back.iter().all(|term| term.epoch == 3),
+        "silent for its whole lease: {back:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_written_on_a_duty_that_is_over_is_refused_and_changes_nothing() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let model = scene.model("m").await;
+    let (a, b) = (NodeId::fresh(), NodeId::fresh());
+    let change = |from, action| StandingChange { model: model.id, from, action, reason: "figures".to_owned() };
+    let of = |store: &PgStore, terms: Vec<_>| {
+        let term: aura_core::contract::store::Term =
+            terms.into_iter().find(|term: &aura_core::contract::store::Term| term.duty == Duty::Hr).unwrap();
+        store.on_duty(&term).unwrap()
+    };
+    let first = of(&scene.store, scene.store.keep_duties(&a, Duration::ZERO).await.unwrap().unwrap());
+    let second = of(&other, other.keep_duties(&b, MINUTE).await.unwrap().unwrap());
+    let refused = first.change_standings(&[change(Standing::Trial, HrAction::Promote)]).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { what: "duty", .. })), "{refused:?}");
+    assert!(first.raise(&alert(), &Actor::auditor()).await.is_err());
+    assert_eq!(scene.store.models().await.unwrap()[0].standing, Standing::Trial);
+    assert!(scene.store.promotions(None, 9).await.unwrap().is_empty());
+    second.change_standings(&[change(Standing::Trial, HrAction::Promote)]).await.unwrap().remove(0).unwrap();
+    assert_eq!(scene.store.promotions(None, 9).await.unwrap().len(), 1);
+}
+
+fn alert() -> aura_core::NewAlert {
+    aura_core::NewAlert { job_id: None, severity: aura_core::Severity::Info, rule: None, reason: "on duty".to_owned() }
+}
+
+#[tokio::test]
+async fn a_prd_is_assessed_by_one_node_until_it_is_silent() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let model = scene.model("m").await;
+    let prd = scene.submitted(&model).await.prd_id;
+    let (a, b) = (NodeId::fresh(), NodeId::fresh());
+    assert_eq!(scene.store.take_assessable(&a, 9, MINUTE).await.unwrap().unwrap(), [prd]);
+    assert!(other.take_assessable(&b, 9, MINUTE).await.unwrap().unwrap().is_empty());
+    assert_eq!(scene.store.take_assessable(&a, 9, Duration::ZERO).await.unwrap().unwrap(), [prd], "its own again");
+    assert_eq!(other.take_assessable(&b, 9, MINUTE).await.unwrap().unwrap(), [prd]);
+    other.leave_duties(&b).await.unwrap();
+    assert_eq!(scene.store.take_assessable(&a, 9, MINUTE).await.unwrap().unwrap(), [prd]);
+}
+
+#[tokio::test]
+async fn what_one_node_writes_wakes_the_other() {
+    let scene = Scene::new().await;
+    let other = scene.node().await;
+    let before = other.audit_range().await.unwrap().map_or(aura_core::AuditSeq(0), |(_, newest)| newest);
+    let woken = async { tokio::join!(other.changed(before, MINUTE), other.others_wrote()) };
+    let write = async {
+        // A notification that nobody hears yet is gone: write until it is heard.
+        for n in 0.. {
+            scene.model(&format!("m{n}")).await;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = woken => {}
+        () = write => {}
+        () = tokio::time::sleep(MINUTE) => panic!("nobody was woken"),
+    }
+    assert!(!other.audit(before, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn without_notifications_a_change_is_found_by_looking() {
+    let scene = Scene::new().await;
+    let deaf = PgStore::builder(&scene.url).connections(2).without_listen().open().await.unwrap();
+    let before = aura_core::AuditSeq(0);
+    let (woken, _) = tokio::join!(tokio::time::timeout(MINUTE, deaf.changed(before, MINUTE * 2)), scene.model("m"));
+    woken.unwrap();
+    assert_eq!(deaf.audit(before, 9).await.unwrap().len(), 1);
+}

@@ -1,0 +1,52 @@
+//! Opening: by many nodes at once, with what is wrong said.
+
+use aura_core::{StoreError, contract::ModelStore};
+use aura_store::PgStore;
+use aura_testbed::PrivatePostgres;
+use futures::future::join_all;
+
+use crate::scene::{Scene, profile};
+
+#[tokio::test]
+async fn five_nodes_that_open_an_empty_database_at_once_make_its_tables_once() {
+    let url = PrivatePostgres::shared().create_database().unwrap();
+    let opened = join_all((0..5).map(|_| PgStore::builder(&url).connections(2).open())).await;
+    let stores: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    stores[0].employ(&profile("m")).await.unwrap();
+    for store in &stores {
+        assert_eq!(store.models().await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_version_is_refused_with_its_number() {
+    let scene = Scene::new().await;
+    scene.sql("INSERT INTO aura_schema (version) VALUES (99)").await.unwrap();
+    let error = PgStore::open(&scene.url).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { .. }) && error.to_string().contains("version 99"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_answer_is_named_without_its_password() {
+    let error = PgStore::open("postgres://aura:s3cret@127.0.0.1:1/aura").await.unwrap_err();
+    let said = format!("{error} {error:?}");
+    assert!(said.contains("127.0.0.1:1") && !said.contains("s3cret"), "{said}");
+    let error = PgStore::open("postgres://aura:s3cret@[nowhere").await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_schema_name_that_would_need_quotes_is_refused() {
+    let url = PrivatePostgres::shared().create_database().unwrap();
+    for name in ["", "Aura", "a b", "1st", "a;drop", "a\"b"] {
+        assert!(PgStore::builder(&url).schema(name).open().await.is_err(), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn two_schemas_in_one_database_are_apart() {
+    let scene = Scene::new().await;
+    let other = PgStore::builder(&scene.url).schema("other").connections(2).open().await.unwrap();
+    scene.model("m").await;
+    assert!(other.models().await.unwrap().is_empty());
+}
