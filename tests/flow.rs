@@ -1,6 +1,6 @@
 //! The loop as a host application sees it: who wins and why, what becomes of rejected, hostile and untestable work.
 
-#![expect(clippy::expect_used, reason = "a test ends by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends by panicking")]
 
 use std::{
     sync::{

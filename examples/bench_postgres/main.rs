@@ -6,7 +6,12 @@
 //! It starts a private, durable PostgreSQL (fsync and synchronous_commit on) and prints a table. For the queue's verbs alone,
 //! beside other queues, see `scripts/bench-queue`.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a bench prints its figures and ends by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints its figures and ends by panicking"
+)]
 
 mod crowd;
 mod life;

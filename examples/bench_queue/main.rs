@@ -3,7 +3,12 @@
 //! Every job is a full one: fenced by its lease, with its history and its audited, hash-chained entries, and it stays in the
 //! tables when it has ended.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a bench prints its figures and ends by panicking")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench prints its figures and ends by panicking"
+)]
 
 mod queue;
 mod usage;
