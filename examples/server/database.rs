@@ -81,13 +81,16 @@ impl DatabaseOptions {
 
     /// `sqlite:PATH`, `sqlite://PATH` or a plain path.
     fn sqlite(self, url: &str) -> Result<PathBuf, String> {
-        let asks_for_postgres = self.behind_pooler
-            || [self.schema, self.connections, self.listen_url, self.replica_url, self.retention_days]
-                .iter()
-                .any(Option::is_some);
-        let variable = OF_POSTGRES.into_iter().find(|name| text(name).is_some());
-        if asks_for_postgres || variable.is_some() {
-            let name = variable.unwrap_or("an option");
+        let options = [
+            ("--schema", self.schema.is_some()),
+            ("--connections", self.connections.is_some()),
+            ("--behind-pooler", self.behind_pooler),
+            ("--listen-url", self.listen_url.is_some()),
+            ("--replica-url", self.replica_url.is_some()),
+            ("--retention-days", self.retention_days.is_some()),
+        ];
+        let variables = OF_POSTGRES.map(|name| (name, text(name).is_some()));
+        if let Some((name, _)) = options.into_iter().chain(variables).find(|(_, is_given)| *is_given) {
             return Err(format!(
                 "{name} is for PostgreSQL, and DATABASE_URL names a SQLite file: set it to postgres://user@host/database"
             ));
