@@ -7,7 +7,6 @@
     reason = "a test's setting stops the test when it cannot be made"
 )]
 
-mod alike;
 mod atomic;
 mod by_hand;
 mod killed;

@@ -1,13 +1,20 @@
-//! The memory store as the model of the SQLite store: whatever is done, in whatever order, both answer alike.
+//! The memory store as the model of the others: whatever is done, in whatever order, all answer alike.
+#![cfg(all(feature = "sqlite", feature = "postgres"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test's setting stops the test when it cannot be made"
+)]
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aura_core::{
-    Actor, AuditSeq, Confidence, FencingToken, HrAction, Job, JobId, JobState, LeaseProof, ModelId, NewAlert,
-    NewArtifact, NewPrd, NewRun, Outcome, Prd, PrdId, ProjectId, Role, RunId, Score, Severity, Standing, Store,
-    StoreError, Usage, Verdict, VirtualClock,
+    Actor, AuditSeq, Confidence, FencingToken, HrAction, Job, JobId, JobState, LeaseProof, ModelId, ModelKind,
+    ModelProfile, NewAlert, NewArtifact, NewPrd, NewRun, Outcome, Prd, PrdId, ProjectId, Role, RunId, Score, Severity,
+    Standing, Store, StoreError, Usage, Verdict, VirtualClock, WorkerId,
     contract::{
-        JobStore, Release, Report,
+        Release, Report,
         store::{
             ArtifactBatch, Assignment, Claim, JobFilter, Judgement, NewPrdRecord, Next, RunFilter, StandingChange,
             Submitted, Wanted,
@@ -15,14 +22,21 @@ use aura_core::{
     },
     job::Door,
 };
-use aura_store::{MemoryStore, SqliteStore};
+use aura_store::{MemoryStore, PgStore, SqliteStore};
+use aura_testbed::PrivatePostgres;
 use chrono::DateTime;
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::json;
 
-use crate::scene::{profile, worker};
-
 const MODELS: i32 = 3;
+
+fn worker(id: &str) -> WorkerId {
+    WorkerId::new(id).unwrap()
+}
+
+fn profile(name: &str) -> ModelProfile {
+    ModelProfile::new(name, ModelKind::Local, "offline", name).unwrap()
+}
 
 /// A worker's proof: which token it shows.
 #[derive(Debug, Clone, Copy)]
@@ -140,7 +154,7 @@ fn stripped(mut job: Job) -> Job {
     job
 }
 
-/// A verb as data, made once and given to both stores.
+/// A verb as data, made once and given to all stores.
 async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecord) -> String {
     let claim = |wanted, who: u8| Claim {
         worker: worker(&format!("w{who}")),
@@ -314,21 +328,33 @@ async fn picture(store: &dyn Store, clock: &VirtualClock, world: &World) -> Stri
     )
 }
 
+/// The stores, memory first, each with its name.
+async fn stores(clock: &VirtualClock) -> Vec<(&'static str, Arc<dyn Store>)> {
+    let shared = || Arc::new(clock.clone());
+    let url = PrivatePostgres::shared().create_database().unwrap();
+    let postgres = PgStore::builder(&url).connections(2).without_listen().clock(shared()).open().await.unwrap();
+    vec![
+        ("memory", Arc::new(MemoryStore::with_clock(shared()))),
+        ("SQLite", Arc::new(SqliteStore::in_memory_with_clock(shared()).await.unwrap())),
+        ("PostgreSQL", Arc::new(postgres)),
+    ]
+}
+
 async fn run(steps: Vec<Step>) {
     let clock = VirtualClock::default();
-    let memory = MemoryStore::with_clock(Arc::new(clock.clone()));
-    let sqlite = SqliteStore::in_memory_with_clock(Arc::new(clock.clone())).await.unwrap();
-    let stores: [&dyn Store; 2] = [&memory, &sqlite];
-    for store in stores {
+    let stores = stores(&clock).await;
+    for (_, store) in &stores {
         for model in 1..=MODELS {
             store.register(&profile(&format!("m{model}")), &Actor::operator()).await.unwrap();
         }
     }
+    let memory = Arc::clone(&stores[0].1);
     let mut world = World::default();
     for step in std::iter::once(Step::Submit { jobs: 2, key: None, prompt: 0, attempts: 2 }).chain(steps) {
         // No two verbs at one moment: what was first is then the same by time and by number.
         clock.advance(Duration::from_micros(1));
-        let mut fresh = crate::scene::new_prd(0);
+        let mut fresh =
+            NewPrdRecord { id: PrdId::new(), request: NewPrd::new("Do it"), pinned: None, jobs: Vec::new() };
         if let Step::Submit { jobs, key, prompt, attempts } = &step {
             fresh.request = NewPrd::new(format!("Do {prompt}"));
             fresh.request.limits.max_attempts = *attempts;
@@ -341,8 +367,11 @@ async fn run(steps: Vec<Step>) {
         if let Step::Judge { job, .. } = &step {
             world.last = memory.job(world.job(job)).await.unwrap();
         }
-        let [ours, theirs] = [take(&sqlite, &world, &step, &fresh).await, take(&memory, &world, &step, &fresh).await];
-        assert_eq!(ours, theirs, "SQLite's answer differs from memory's at {step:?}");
+        let expected = take(memory.as_ref(), &world, &step, &fresh).await;
+        for (name, store) in &stores[1..] {
+            let answer = take(store.as_ref(), &world, &step, &fresh).await;
+            assert_eq!(answer, expected, "{name}'s answer differs from memory's at {step:?}");
+        }
         if matches!(step, Step::Submit { .. }) && !memory.prds(&[fresh.id]).await.unwrap().is_empty() {
             world.prds.push(fresh.id);
             world.jobs.extend(&fresh.jobs);
@@ -352,21 +381,27 @@ async fn run(steps: Vec<Step>) {
                 world.tokens.insert(*job, lease.token.0);
             }
         }
-        let [ours, theirs] = [picture(&sqlite, &clock, &world).await, picture(&memory, &clock, &world).await];
-        if ours != theirs {
-            let differ = ours.lines().zip(theirs.lines()).position(|(ours, theirs)| ours != theirs).unwrap_or(0);
-            let around =
-                |text: &str| text.lines().skip(differ.saturating_sub(12)).take(24).collect::<Vec<_>>().join("\n");
-            panic!("after {step:?}\nSQLite:\n{}\nmemory:\n{}", around(&ours), around(&theirs));
+        let expected = picture(memory.as_ref(), &clock, &world).await;
+        for (name, store) in &stores[1..] {
+            compare(name, &picture(store.as_ref(), &clock, &world).await, &expected, &step);
         }
     }
+}
+
+fn compare(name: &str, ours: &str, expected: &str, step: &Step) {
+    if ours == expected {
+        return;
+    }
+    let differ = ours.lines().zip(expected.lines()).position(|(ours, theirs)| ours != theirs).unwrap_or(0);
+    let around = |text: &str| text.lines().skip(differ.saturating_sub(12)).take(24).collect::<Vec<_>>().join("\n");
+    panic!("after {step:?}\n{name}:\n{}\nmemory:\n{}", around(ours), around(expected));
 }
 
 /// Some cases for every run of the suite; more when `PROPTEST_CASES` asks for them.
 fn config() -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     ProptestConfig {
-        cases: asked.unwrap_or(16),
+        cases: asked.unwrap_or(12),
         max_shrink_iters: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -376,7 +411,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
     #[test]
-    fn memory_and_sqlite_answer_alike(steps in vec(step(), 1..60)) {
+    fn all_stores_answer_alike(steps in vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(steps));
     }
