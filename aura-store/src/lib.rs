@@ -14,6 +14,6 @@ pub mod sqlite;
 
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
-pub use postgres::PgStore;
+pub use postgres::{PgStore, PgStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

@@ -15,9 +15,11 @@
 
 mod account;
 mod patience;
+mod pgbouncer;
 mod postgres;
 mod process_tree;
 mod programs;
 
+pub use pgbouncer::Pgbouncer;
 pub use postgres::{PrivatePostgres, PrivatePostgresBuilder};
 pub use process_tree::ProcessTree;

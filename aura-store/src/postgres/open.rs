@@ -3,7 +3,10 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use aura_core::{Clock, StoreError};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{
+    Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 use super::{Core, PgStore, durable::Disk, error::opening, jobs::Joins, listen::News, schema, upkeep};
 
@@ -79,7 +82,7 @@ impl PgStoreBuilder {
         self
     }
 
-    /// A read-only copy that serves what users look at: lists of PRDs, histories, alerts, HR's decisions, counts. It may lag.
+    /// A read-only copy that serves what users look at: lists of PRDs, histories, alerts, HR's decisions. It may lag.
     #[must_use]
     pub fn replica(mut self, url: &str) -> Self {
         self.replica = Some(url.to_owned());
@@ -136,6 +139,8 @@ impl PgStoreBuilder {
         let options = self.options(&self.url)?;
         let place = place(&options);
         let fail = opening(&place);
+        // The pool would try a server that refuses again and again until its time is over; the first answer says why.
+        PgConnection::connect_with(&options).await.map_err(&fail)?.close().await.map_err(&fail)?;
         let primary = pool(self.connections).connect_with(options).await.map_err(&fail)?;
         schema::bring_up_to_date(&primary, &self.schema, &place, &self.begin()).await?;
         let replica = match &self.replica {
@@ -220,7 +225,12 @@ impl PgStoreBuilder {
             },
         })?;
         let options = options.application_name("aura").statement_cache_capacity(256);
-        Ok(if self.pooled { options.statement_cache_capacity(0) } else { options.options(self.settings()) })
+        Ok(if self.pooled {
+            // A pooler refuses settings in the greeting that it does not know.
+            options.statement_cache_capacity(0).extra_float_digits(None)
+        } else {
+            options.options(self.settings())
+        })
     }
 }
 

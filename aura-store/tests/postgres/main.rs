@@ -12,5 +12,6 @@ mod by_hand;
 mod faults;
 mod nodes;
 mod opening;
+mod pooler;
 mod retention;
 mod scene;

@@ -36,6 +36,10 @@ impl Scene {
 
     pub(crate) async fn at(url: String) -> Self {
         let store = PgStore::builder(&url).connections(4).open().await.unwrap();
+        Self::of(store, url)
+    }
+
+    pub(crate) fn of(store: PgStore, url: String) -> Self {
         let options: PgConnectOptions = url.parse().unwrap();
         let hand =
             PgPoolOptions::new().max_connections(2).connect_lazy_with(options.options([("search_path", "aura")]));

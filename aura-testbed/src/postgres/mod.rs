@@ -1,7 +1,7 @@
 //! A PostgreSQL server of one process's own, in a temporary folder and on a Unix socket.
 
 mod builder;
-mod url;
+pub(crate) mod url;
 mod watchdog;
 
 pub use builder::PrivatePostgresBuilder;
@@ -224,7 +224,7 @@ impl Drop for PrivatePostgres {
 }
 
 /// The server's folder, and the account to run under when we are root.
-fn make_folder() -> io::Result<(TempDir, Option<Account>)> {
+pub(crate) fn make_folder() -> io::Result<(TempDir, Option<Account>)> {
     let folder = tempfile::Builder::new().prefix("aura-pg-").tempdir_in(parent_of_folders())?;
     // A fresh file belongs to the user we act as, and the standard library has no other way to ask.
     if fs::metadata(folder.path())?.uid() != 0 {

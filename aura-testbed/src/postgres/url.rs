@@ -6,7 +6,7 @@ use std::{os::unix::ffi::OsStrExt, path::Path};
 const PLAIN: &[u8] = b"-._~/";
 
 /// A form that libpq, sqlx and node-postgres read alike; encryption is off, since no network lies between.
-pub(super) fn of_socket(folder: &Path, database: &str) -> String {
+pub(crate) fn of_socket(folder: &Path, database: &str) -> String {
     let database = encoded(database.as_bytes()).replace('/', "%2F");
     let folder = encoded(folder.as_os_str().as_bytes());
     format!("postgres://postgres@localhost/{database}?host={folder}&sslmode=disable")
