@@ -21,9 +21,7 @@ CREATE TABLE models (
     stub           TEXT,
     hold           TEXT,
     standing       TEXT    NOT NULL DEFAULT 'trial'
-                           CHECK (standing IN ('trial', 'member', 'senior', 'restricted', 'suspended')),
-    -- When a worker last asked for its jobs.
-    asked_at       TEXT
+                           CHECK (standing IN ('trial', 'member', 'senior', 'restricted', 'suspended'))
 ) STRICT;
 
 -- What users submitted. The verdict stands apart, so that settling does not rewrite a long request.

@@ -9,7 +9,10 @@ use super::error::opening;
 use sqlx::Row as _;
 
 /// Every version with its SQL, oldest first. A released one is never changed.
-const VERSIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/sqlite/0001_tables.sql"))];
+const VERSIONS: &[(i64, &str)] = &[
+    (1, include_str!("../../migrations/sqlite/0001_tables.sql")),
+    (2, include_str!("../../migrations/sqlite/0002_attendance.sql")),
+];
 
 /// Brings a database up to the newest version, in one transaction that begins with the write lock: of two processes that
 /// open at once, the second finds the work done.

@@ -119,9 +119,32 @@ async fn many_may_open_a_new_file_at_once() {
     for opening in openings {
         assert_eq!(opening.await.unwrap().unwrap(), path);
     }
-    let versions: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM aura_schema").fetch_one(&by_hand(&path).await).await.unwrap();
-    assert_eq!(versions, 1);
+    let twice: i64 = sqlx::query_scalar("SELECT count(*) - count(DISTINCT version) FROM aura_schema")
+        .fetch_one(&by_hand(&path).await)
+        .await
+        .unwrap();
+    assert_eq!(twice, 0);
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("aura.db");
+    let old = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let old = sqlx::SqlitePool::connect_with(old).await.unwrap();
+    sqlx::raw_sql(concat!(
+        "CREATE TABLE aura_schema (version INTEGER PRIMARY KEY, applied_at TEXT NOT NULL) STRICT;
+         INSERT INTO aura_schema (version, applied_at) VALUES (1, '2026-01-01T00:00:00Z');",
+        include_str!("../../migrations/sqlite/0001_tables.sql"),
+        "INSERT INTO models (name, kind) VALUES ('hired_before', 'local');"
+    ))
+    .execute(&old)
+    .await
+    .unwrap();
+    old.close().await;
+    let store = SqliteStore::open(&path).await.unwrap();
+    let models = store.models().await.unwrap();
+    assert_eq!((models.len(), models[0].name.as_str()), (1, "hired_before"));
 }
 
 #[tokio::test]
