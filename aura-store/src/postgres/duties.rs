@@ -73,6 +73,7 @@ impl Core {
 
     async fn take_once(&self, node: &NodeId, limit: u32, lease: Duration) -> Result<Vec<PrdId>, StoreError> {
         let mut write = self.write(TAKE).await?;
+        enter_what_was_handed_in(&mut write).await?;
         let query = sqlx::query(
             "WITH free AS (
                  SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR node = $1 OR until <= $2) AND NOT EXISTS (
@@ -92,7 +93,24 @@ impl Core {
     }
 }
 
+/// Enters PRDs whose jobs were handed in.
+async fn enter_what_was_handed_in(write: &mut Write<'_>) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "WITH handed AS (
+             DELETE FROM handed_in WHERE id = ANY(ARRAY(SELECT id FROM handed_in ORDER BY id LIMIT 64 FOR UPDATE SKIP LOCKED))
+             RETURNING prds
+         )
+         INSERT INTO prds_to_assess (prd_id)
+         SELECT DISTINCT prd FROM handed, unnest(prds) AS prd
+         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = prd)
+           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = prd)
+         ORDER BY prd ON CONFLICT DO NOTHING",
+    );
+    write.run(query).await.map(drop)
+}
+
 const TAKE: &str = "take PRDs to be assessed";
+const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess) OR EXISTS (SELECT 1 FROM handed_in)";
 
 #[async_trait]
 impl DutyStore for PgStore {
@@ -107,7 +125,7 @@ impl DutyStore for PgStore {
         lease: Duration,
     ) -> Result<Option<Vec<PrdId>>, StoreError> {
         // Nearly every look finds nothing: it is not worth a transaction.
-        if self.core.row(TAKE, sqlx::query("SELECT prd_id AS id FROM prds_to_assess LIMIT 1")).await?.is_none() {
+        if self.core.row(TAKE, sqlx::query(LOOK)).await?.is_none() {
             return Ok(Some(Vec::new()));
         }
         again(|| self.core.take_once(node, limit, lease)).await.map(Some)

@@ -12,6 +12,7 @@ mod jobs;
 mod join;
 mod listen;
 mod models;
+mod moves;
 mod open;
 mod read;
 mod row;

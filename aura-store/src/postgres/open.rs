@@ -193,8 +193,10 @@ impl PgStoreBuilder {
 
     /// What each connection is asked for. Engines ask for a few rows by an index each time; a plan that was made while a table
     /// was small, or by old statistics, must not read a whole table once it is large.
-    fn settings(&self) -> [(&'static str, String); 5] {
+    fn settings(&self) -> [(&'static str, String); 6] {
         [
+            // What the verbs keep beside the rows of jobs, no trigger needs to keep for them.
+            ("aura.verb", "on".to_owned()),
             ("search_path", self.schema.clone()),
             ("enable_seqscan", "off".to_owned()),
             ("jit", "off".to_owned()),

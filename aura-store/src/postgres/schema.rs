@@ -5,8 +5,8 @@ use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 use super::{error::opening, read::begin};
 
-/// Every version with its SQL, oldest first. A released one is never changed.
-const VERSIONS: &[(i64, &str)] = &[(1, include_str!("../../migrations/postgres/0001_tables.sql"))];
+/// Every version with its SQL, oldest first. A released one is never changed. Version 1 was never released.
+const VERSIONS: &[(i64, &str)] = &[(2, include_str!("../../migrations/postgres/0002_tables.sql"))];
 
 /// The oldest server whose SQL is used here.
 const OLDEST_SERVER: i32 = 140_000;
@@ -44,6 +44,12 @@ pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, w
     if version > newest {
         let message = format!(
             "schema {schema} is version {version}, and this program knows versions up to {newest}: use a newer program, or another schema"
+        );
+        return Err(StoreError::corrupt("database", place, message));
+    }
+    if version == 1 {
+        let message = format!(
+            "schema {schema} was made by a version that was never released: use another schema, or drop it and what it holds"
         );
         return Err(StoreError::corrupt("database", place, message));
     }

@@ -68,8 +68,9 @@ async fn fold_totals(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     let row = sqlx::raw_sql("SELECT count(*) AS rows FROM job_totals").fetch_one(&mut *tx).await?;
     if row.try_get::<i64, _>("rows")? > FOLD {
         sqlx::raw_sql(
-            "WITH folded AS (DELETE FROM job_totals RETURNING status, jobs)
-             INSERT INTO job_totals (status, jobs) SELECT status, sum(jobs) FROM folded GROUP BY status",
+            "WITH folded AS (DELETE FROM job_totals RETURNING status, model, jobs)
+             INSERT INTO job_totals (status, model, jobs)
+             SELECT status, model, sum(jobs) FROM folded GROUP BY status, model HAVING sum(jobs) <> 0",
         )
         .execute(tx)
         .await?;

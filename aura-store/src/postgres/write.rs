@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     Core,
     error::{failed, run_again},
+    moves::Moves,
     read::begin,
     row::Named,
     trail::Trail,
@@ -33,6 +34,8 @@ pub(super) struct Write<'s> {
     action: &'static str,
     /// The moment of the verb, by the clock that judges leases.
     pub(super) now: DateTime<Utc>,
+    /// Which jobs changed their states, written before the trail.
+    pub(super) moves: Moves,
     /// What is written at the end.
     pub(super) trail: Trail,
 }
@@ -63,7 +66,8 @@ impl Core {
                 row.await.and_then(|row| row.try_get("now")).map_err(failed(action))?
             }
         };
-        let mut write = Write { core: self, tx, action, now: value::micros(now), trail: Trail::default() };
+        let now = value::micros(now);
+        let mut write = Write { core: self, tx, action, now, moves: Moves::default(), trail: Trail::default() };
         write.check_term().await?;
         Ok(write)
     }
@@ -93,8 +97,10 @@ impl Write<'_> {
         statement.fetch_all(&mut *self.tx).await.map_err(failed(self.action))
     }
 
-    /// Writes the trail and makes everything durable.
+    /// Writes what goes with the verb and makes everything durable.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let moves = std::mem::take(&mut self.moves);
+        moves.write(&mut self).await?;
         let trail = std::mem::take(&mut self.trail);
         let last = trail.write(&mut self).await?;
         self.tx.commit().await.map_err(failed(self.action))?;

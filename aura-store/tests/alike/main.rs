@@ -106,7 +106,9 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     prds: Vec<PrdId>,
     jobs: Vec<JobId>,
-    tokens: HashMap<JobId, i64>,
+    /// Which store is asked now. Each chooses its tokens itself.
+    store: usize,
+    tokens: HashMap<(usize, JobId), i64>,
     last: Option<Job>,
 }
 
@@ -116,7 +118,7 @@ impl World {
     }
 
     fn token(&self, job: JobId, token: Token) -> Option<FencingToken> {
-        let last = self.tokens.get(&job).copied().unwrap_or(0);
+        let last = self.tokens.get(&(self.store, job)).copied().unwrap_or(0);
         match token {
             Token::None => None,
             Token::Last => Some(FencingToken(last)),
@@ -148,8 +150,10 @@ fn only<T: std::fmt::Debug>(answers: Result<Vec<Result<T, StoreError>>, StoreErr
 /// A job without the words that a store is free to choose.
 fn stripped(mut job: Job) -> Job {
     job.last_error = job.last_error.map(|_| String::new());
-    if let JobState::Failed { reason, .. } = &mut job.state {
-        reason.clear();
+    match &mut job.state {
+        JobState::Failed { reason, .. } => reason.clear(),
+        JobState::InProgress { lease, .. } => lease.token = FencingToken(0),
+        _ => {}
     }
     job
 }
@@ -367,8 +371,10 @@ async fn run(steps: Vec<Step>) {
         if let Step::Judge { job, .. } = &step {
             world.last = memory.job(world.job(job)).await.unwrap();
         }
+        world.store = 0;
         let expected = take(memory.as_ref(), &world, &step, &fresh).await;
-        for (name, store) in &stores[1..] {
+        for (n, (name, store)) in stores.iter().enumerate().skip(1) {
+            world.store = n;
             let answer = take(store.as_ref(), &world, &step, &fresh).await;
             assert_eq!(answer, expected, "{name}'s answer differs from memory's at {step:?}");
         }
@@ -376,9 +382,12 @@ async fn run(steps: Vec<Step>) {
             world.prds.push(fresh.id);
             world.jobs.extend(&fresh.jobs);
         }
-        for job in &world.jobs {
-            if let Some(Job { state: JobState::InProgress { lease, .. }, .. }) = memory.job(*job).await.unwrap() {
-                world.tokens.insert(*job, lease.token.0);
+        for (n, (name, store)) in stores.iter().enumerate() {
+            for job in &world.jobs {
+                if let Some(Job { state: JobState::InProgress { lease, .. }, .. }) = store.job(*job).await.unwrap() {
+                    let before = world.tokens.insert((n, *job), lease.token.0);
+                    assert!(before.unwrap_or(0) <= lease.token.0, "{name} set the token of {job} back");
+                }
             }
         }
         let expected = picture(memory.as_ref(), &clock, &world).await;

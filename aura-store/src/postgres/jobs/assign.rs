@@ -53,6 +53,7 @@ async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>
             ids.push(job.id.as_uuid());
             of.push(assignment.model.0);
             probes.push(assignment.probe);
+            write.moves.moved(job.id, JobStatus::Queued, JobStatus::Assigned, Some(assignment.model));
             let more = json!({ "model_id": assignment.model, "probe": assignment.probe, "reason": assignment.reason });
             write.trail.both(&Actor::scheduler(), job.id, Action::JobAssigned, facts(job, Some(name), more));
             job.prd_id
@@ -66,9 +67,14 @@ async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>
     }
     if !ids.is_empty() {
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $4
-             FROM unnest($1::uuid[], $2::int[], $3::boolean[]) AS new (id, model, probe)
-             WHERE jobs.id = new.id AND jobs.status = 'QUEUED'",
+            "WITH assigned AS (
+                 UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $4
+                 FROM unnest($1::uuid[], $2::int[], $3::boolean[]) AS new (id, model, probe)
+                 WHERE jobs.id = new.id AND jobs.status = 'QUEUED' RETURNING jobs.id, jobs.seq, jobs.assigned_model
+             ), gone AS (
+                 DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
+             )
+             INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned",
         );
         write.run(query.bind(ids).bind(of).bind(probes).bind(write.now)).await?;
     }
@@ -156,6 +162,7 @@ pub(super) async fn unassign(core: &Core, jobs: &[JobId], reason: &str) -> Resul
 
 async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
     let mut write = core.write("take jobs back from models").await?;
+    write.lock_queue(jobs.iter().copied()).await?;
     let known = write.lock_jobs(jobs.iter().copied()).await?;
     let names = write.names_of(known.values().filter_map(|job| job.state.model())).await?;
     let mut answers = Answers::of(jobs.len());
@@ -168,6 +175,7 @@ async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each
             }
             Some(job) => {
                 ids.push(id.as_uuid());
+                write.moves.moved(*id, JobStatus::Assigned, JobStatus::Queued, job.state.model());
                 let name = job.state.model().and_then(|model| names.get(&model));
                 let details = facts(job, name.map(String::as_str), json!({ "reason": reason }));
                 write.trail.both(&Actor::scheduler(), *id, Action::JobUnassigned, details);
@@ -178,8 +186,13 @@ async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each
     }
     if !ids.is_empty() {
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'QUEUED', assigned_model = NULL, probe = false, updated_at = $2
-             WHERE id = ANY($1) AND status = 'ASSIGNED'",
+            "WITH gone AS (
+                 DELETE FROM queue USING jobs WHERE jobs.id = ANY($1) AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
+             ), back AS (
+                 UPDATE jobs SET status = 'QUEUED', assigned_model = NULL, probe = false, updated_at = $2
+                 WHERE id = ANY($1) AND status = 'ASSIGNED' RETURNING id, seq, not_before
+             )
+             INSERT INTO queue (model, seq, job, since, not_before) SELECT 0, seq, id, $2, not_before FROM back",
         );
         write.run(query.bind(ids).bind(write.now)).await?;
     }
@@ -188,6 +201,19 @@ async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each
 }
 
 impl Write<'_> {
+    /// Keeps workers from claiming these jobs until the transaction ends. A claim locks the row of the queue before the job's:
+    /// who moves a job that waits does so in the same order, so that the two cannot wait for one another in a circle.
+    pub(super) async fn lock_queue(&mut self, ids: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
+        let query = sqlx::query(
+            "SELECT queue.job AS id FROM jobs JOIN queue
+                 ON queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
+             WHERE jobs.id = ANY($1) AND jobs.status IN ('QUEUED', 'ASSIGNED')
+             ORDER BY queue.model, queue.seq FOR UPDATE OF queue",
+        );
+        self.run(query.bind(ids)).await.map(drop)
+    }
+
     /// Jobs as this transaction sees them, kept from others until it ends. They are locked in the order of their ids, so that
     /// two transactions cannot wait for one another in a circle.
     pub(crate) async fn lock_jobs(

@@ -30,6 +30,7 @@ async fn cancel_once(core: &Core, id: PrdId, actor: &Actor, reason: &str) -> Res
     if prd.verdict.is_some() {
         return Err(settled());
     }
+    write.lock_queue(prd.jobs.iter().copied()).await?;
     let query =
         sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE prd_id = $1 ORDER BY id FOR NO KEY UPDATE"));
     let mut jobs = each(&write.rows(query.bind(id.as_uuid())).await?, record::job)?;
@@ -63,8 +64,15 @@ async fn cancel_jobs(
     let names = write.names_of(jobs.iter().filter_map(model_of)).await?;
     let open = uuids(jobs.iter().filter(|job| !job.state.status().is_final()).map(|job| job.id));
     let query = sqlx::query(
-        "UPDATE jobs SET status = 'CANCELLED', reason = $2, assigned_model = NULL, lease_until = NULL, probe = false,
-             updated_at = $3 WHERE id = ANY($1)",
+        "WITH gone AS (
+             DELETE FROM queue USING jobs
+             WHERE jobs.id = ANY($1) AND queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
+         )
+         UPDATE jobs SET status = 'CANCELLED', reason = $2, lease_until = NULL, probe = false, updated_at = $3,
+             tried = CASE WHEN status IN ('IN_PROGRESS', 'SUBMITTED') AND assigned_model <> ALL (tried)
+                          THEN tried || assigned_model ELSE tried END,
+             assigned_model = NULL
+         WHERE id = ANY($1)",
     );
     write.run(query.bind(open).bind(reason).bind(write.now)).await?;
     let mut entries = Vec::with_capacity(jobs.len());
@@ -75,6 +83,7 @@ async fn cancel_jobs(
             let ended = || format!("ended as {before} before the PRD was called off");
             (before, job.last_error.clone().unwrap_or_else(ended))
         } else {
+            write.moves.moved(job.id, before, JobStatus::Cancelled, job.state.model());
             let details = facts(job, name.map(String::as_str), json!({ "reason": reason }));
             write.trail.both(actor, job.id, Action::JobCancelled, details);
             (JobStatus::Cancelled, reason.to_owned())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, Prd, PrdId, StoreError,
+    Action, Actor, Job, JobId, JobState, JobStatus, Prd, PrdId, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
 };
 use chrono::{DateTime, Utc};
@@ -61,7 +61,7 @@ fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
 fn oldest_assigned<'q>(models: &[i32]) -> Statement<'q> {
     sqlx::query(
         "SELECT wanted AS id FROM unnest($1::int[]) AS wanted
-         WHERE EXISTS (SELECT 1 FROM jobs WHERE status = 'ASSIGNED' AND assigned_model = wanted) LIMIT 1",
+         WHERE EXISTS (SELECT 1 FROM queue WHERE model = wanted) LIMIT 1",
     )
     .bind(models.to_vec())
 }
@@ -72,12 +72,15 @@ struct Slots {
     workers: Vec<String>,
     doors: Vec<&'static str>,
     ends: Vec<DateTime<Utc>>,
+    /// Which claim it belongs to, from 1: the jobs of a claim share its token.
+    claims: Vec<i32>,
 }
 
 impl Slots {
     fn of(claims: &[Claim], items: &[usize], now: DateTime<Utc>) -> Self {
-        let mut slots = Self { items: Vec::new(), workers: Vec::new(), doors: Vec::new(), ends: Vec::new() };
-        for &item in items {
+        let mut slots =
+            Self { items: Vec::new(), workers: Vec::new(), doors: Vec::new(), ends: Vec::new(), claims: Vec::new() };
+        for (place, &item) in items.iter().enumerate() {
             let Some(claim) = claims.get(item) else { continue };
             let Wanted::Any { max, .. } = claim.wanted else { continue };
             for _ in 0..max {
@@ -85,6 +88,7 @@ impl Slots {
                 slots.workers.push(claim.worker.as_str().to_owned());
                 slots.doors.push(door_word(claim.door));
                 slots.ends.push(value::after(now, claim.lease));
+                slots.claims.push(i32::try_from(place).unwrap_or(i32::MAX).saturating_add(1));
             }
         }
         slots
@@ -100,17 +104,17 @@ impl Slots {
             workers: rest(&self.workers, taken),
             doors: rest(&self.doors, taken),
             ends: rest(&self.ends, taken),
+            claims: rest(&self.claims, taken),
         }
     }
 }
 
-/// What a claim sets, behind a list of jobs `taken (id, worker, door, ends)`; `$1` is the moment.
+/// What a claim sets, behind a list of jobs `taken (job, worker, door, ends, token)`; `$1` is the moment.
 macro_rules! take {
     () => {
-        "status = 'IN_PROGRESS', worker_id = taken.worker, door = taken.door, lease_token = lease_token + 1,
+        "status = 'IN_PROGRESS', worker_id = taken.worker, door = taken.door, lease_token = taken.token,
              lease_until = taken.ends, claimed_at = $1, updated_at = $1, attempt = attempt + 1, not_before = NULL,
-             tried = CASE WHEN assigned_model = ANY(tried) THEN tried ELSE tried || assigned_model END,
-             report = NULL, report_token = NULL, report_worker = NULL, reported_at = NULL "
+             report = NULL, report_worker = NULL, reported_at = NULL "
     };
 }
 
@@ -147,26 +151,30 @@ async fn take(
     from: i64,
 ) -> Result<Vec<(i64, usize, Job)>, StoreError> {
     let most = i64::try_from(slots.items.len()).unwrap_or(i64::MAX);
-    // Jobs of held models, and rows that no worker could do, are passed over.
+    // Jobs of held models are passed over.
     let query = sqlx::query(concat!(
-            "WITH oldest AS (
-                 SELECT found.id, found.seq FROM models CROSS JOIN LATERAL (
-                     SELECT jobs.id, jobs.seq FROM jobs
-                     WHERE jobs.status = 'ASSIGNED' AND jobs.assigned_model = models.id AND jobs.attempt < jobs.max_attempts
-                       AND jobs.seq > $7 AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id)
-                     ORDER BY jobs.seq LIMIT $3 FOR NO KEY UPDATE OF jobs SKIP LOCKED
-                 ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
-             ), numbered AS (
-                 SELECT id, row_number() OVER (ORDER BY seq) AS n FROM oldest ORDER BY seq LIMIT $3
-             ), taken AS (
-                 SELECT id, ($4::text[])[n] AS worker, ($5::text[])[n] AS door, ($6::timestamptz[])[n] AS ends, n
-                 FROM numbered
-             )
-             UPDATE jobs SET ",
-            take!(),
-            "FROM taken WHERE jobs.id = taken.id AND jobs.status = 'ASSIGNED' RETURNING taken.n, jobs.seq, ",
-            job_columns!()
-        ));
+        "WITH oldest AS (
+             SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
+                 SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $8
+                 ORDER BY queue.seq LIMIT $3 FOR UPDATE SKIP LOCKED
+             ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
+         ), gone AS (
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT $3))
+             RETURNING job, seq
+         ), tokens AS MATERIALIZED (
+             SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, $9::int)) AS token
+         ), taken AS (
+             SELECT job, ($4::text[])[n] AS worker, ($5::text[])[n] AS door, ($6::timestamptz[])[n] AS ends,
+                 tokens.token[($7::int[])[n]] AS token, n
+             FROM (SELECT job, row_number() OVER (ORDER BY seq) AS n FROM gone) AS numbered, tokens
+         ), noted AS (
+             INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(job) FROM taken HAVING count(*) > 0
+         )
+         UPDATE jobs SET ",
+        take!(),
+        "FROM taken WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.n, jobs.seq, ",
+        job_columns!()
+    ));
     let query = query
         .bind(write.now)
         .bind(models.to_vec())
@@ -174,7 +182,9 @@ async fn take(
         .bind(slots.workers.clone())
         .bind(slots.doors.clone())
         .bind(slots.ends.clone())
-        .bind(from);
+        .bind(slots.claims.clone())
+        .bind(from)
+        .bind(slots.claims.last().copied().unwrap_or_default());
     let mut rows = each(&write.rows(query).await?, |row| {
         Ok((Named::new("job", row).get::<i64>("seq")?, record::item(row)?, record::job(row)?))
     })?;
@@ -186,10 +196,16 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job
     let mut write = core.write(ACTION).await?;
     check(&mut write, id).await?;
     let query = sqlx::query(concat!(
-        "UPDATE jobs SET ",
+        "WITH gone AS (
+             DELETE FROM queue USING jobs WHERE jobs.id = $2 AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
+         ), noted AS (
+             INSERT INTO claims (until, jobs) VALUES ($5, ARRAY[$2])
+         )
+         UPDATE jobs SET ",
         take!(),
-        "FROM (SELECT $2::uuid AS id, $3::text AS worker, $4::text AS door, $5::timestamptz AS ends) AS taken
-         WHERE jobs.id = taken.id AND jobs.status = 'ASSIGNED' RETURNING ",
+        "FROM (SELECT $2::uuid AS job, $3::text AS worker, $4::text AS door, $5::timestamptz AS ends,
+                   nextval('lease_tokens') AS token) AS taken
+         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING ",
         job_columns!()
     ));
     let query = query
@@ -206,6 +222,7 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job
 
 /// Locks the job, or says why it cannot be claimed.
 async fn check(write: &mut Write<'_>, id: JobId) -> Result<(), StoreError> {
+    write.lock_queue(std::iter::once(id)).await?;
     let Some(job) = write.lock_jobs(std::iter::once(id)).await?.remove(&id) else {
         return Err(StoreError::not_found("job", id));
     };
@@ -239,6 +256,7 @@ async fn leave_trail(write: &mut Write<'_>, jobs: impl Iterator<Item = &Job> + C
     let names = write.names_of(jobs.clone().filter_map(|job| job.state.model())).await?;
     for job in jobs {
         let JobState::InProgress { model, lease } = &job.state else { continue };
+        write.moves.moved(job.id, JobStatus::Assigned, JobStatus::InProgress, Some(*model));
         let more = json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
         let details = facts(job, names.get(model).map(String::as_str), more);
         write.trail.both(&Actor::worker(&lease.worker), job.id, Action::JobClaimed, details);

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Core,
-        row::each,
+        row::{Named, each},
         value,
         write::{Answers, Write, again},
     },
@@ -48,15 +48,22 @@ impl Back {
             return Ok(());
         }
         let query = sqlx::query(
-            "UPDATE jobs SET status = CASE WHEN attempt < back.most THEN 'QUEUED' ELSE 'FAILED' END, updated_at = $5,
-                 lease_until = NULL, max_attempts = back.most,
-                 assigned_model = CASE WHEN attempt < back.most THEN NULL ELSE assigned_model END,
-                 worker_id = CASE WHEN attempt < back.most THEN NULL ELSE worker_id END,
-                 not_before = CASE WHEN attempt < back.most THEN back.not_before END,
-                 reason = CASE WHEN attempt < back.most THEN NULL ELSE back.why END,
-                 last_error = back.why, probe = false
-             FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[]) AS back (id, why, not_before, most)
-             WHERE jobs.id = back.id AND status = 'IN_PROGRESS'",
+            "WITH moved AS (
+                 UPDATE jobs SET status = CASE WHEN attempt < back.most THEN 'QUEUED' ELSE 'FAILED' END, updated_at = $5,
+                     lease_until = NULL, max_attempts = back.most,
+                     tried = CASE WHEN attempt < back.most AND assigned_model <> ALL (tried) THEN tried || assigned_model
+                                  ELSE tried END,
+                     assigned_model = CASE WHEN attempt < back.most THEN NULL ELSE assigned_model END,
+                     worker_id = CASE WHEN attempt < back.most THEN NULL ELSE worker_id END,
+                     not_before = CASE WHEN attempt < back.most THEN back.not_before END,
+                     reason = CASE WHEN attempt < back.most THEN NULL ELSE back.why END,
+                     last_error = back.why, probe = false
+                 FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[]) AS back (id, why, not_before, most)
+                 WHERE jobs.id = back.id AND status = 'IN_PROGRESS'
+                 RETURNING jobs.id, jobs.seq, jobs.status, jobs.not_before
+             )
+             INSERT INTO queue (model, seq, job, since, not_before)
+             SELECT 0, seq, id, $5, not_before FROM moved WHERE status = 'QUEUED'",
         );
         let query = query.bind(self.ids).bind(self.reasons).bind(self.not_before).bind(self.max_attempts);
         write.run(query.bind(write.now)).await.map(drop)
@@ -109,27 +116,47 @@ fn holds(job: &Job, release: &Release, now: DateTime<Utc>) -> bool {
 }
 
 pub(super) async fn expire(core: &Core, limit: u32) -> Result<Vec<Expired>, StoreError> {
-    // Nearly every pass finds nothing: it is not worth a transaction.
-    let query = sqlx::query(
-        "SELECT id FROM jobs WHERE status = 'IN_PROGRESS' AND (lease_until IS NULL OR lease_until <= $1) LIMIT 1",
-    );
-    if core.row(ACTION, query.bind(core.now().await?)).await?.is_none() {
-        return Ok(Vec::new());
+    let mut all = Vec::new();
+    while all.len() < limit as usize {
+        // Nearly every pass finds nothing: it is not worth a transaction.
+        let query = sqlx::query("SELECT id FROM claims WHERE until <= $1 LIMIT 1").bind(core.now().await?);
+        if core.row(ACTION, query).await?.is_none() {
+            break;
+        }
+        let left = limit.saturating_sub(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let (expired, more) = again(|| expire_once(core, left)).await?;
+        all.extend(expired);
+        if !more {
+            break;
+        }
     }
-    again(|| expire_once(core, limit)).await
+    Ok(all)
 }
 
 const ACTION: &str = "take back jobs whose lease has ended";
 
-async fn expire_once(core: &Core, limit: u32) -> Result<Vec<Expired>, StoreError> {
+/// How many claims are looked through in one transaction.
+const CLAIMS: i64 = 64;
+
+/// Looks through claims whose time is over; answers also whether there may be more of them.
+async fn expire_once(core: &Core, limit: u32) -> Result<(Vec<Expired>, bool), StoreError> {
     let mut write = core.write(ACTION).await?;
+    let query =
+        sqlx::query("SELECT id, jobs FROM claims WHERE until <= $1 ORDER BY until LIMIT $2 FOR UPDATE SKIP LOCKED");
+    let due: Vec<(i64, Vec<Uuid>)> = each(&write.rows(query.bind(write.now).bind(CLAIMS)).await?, |row| {
+        let named = Named::new("claim", row);
+        Ok((named.get("id")?, named.get("jobs")?))
+    })?;
+    let more = i64::try_from(due.len()).is_ok_and(|found| found == CLAIMS);
+    let (claims, jobs): (Vec<i64>, Vec<Vec<Uuid>>) = due.into_iter().unzip();
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM jobs WHERE status = 'IN_PROGRESS' AND (lease_until IS NULL OR lease_until <= $1)
-         ORDER BY lease_until NULLS FIRST LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
+        "FROM jobs WHERE id = ANY($3) AND status = 'IN_PROGRESS' AND (lease_until IS NULL OR lease_until <= $1)
+         ORDER BY lease_until NULLS FIRST, id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED"
     ));
-    let ended = each(&write.rows(query.bind(write.now).bind(i64::from(limit))).await?, record::job)?;
+    let query = query.bind(write.now).bind(i64::from(limit)).bind(jobs.concat());
+    let ended = each(&write.rows(query).await?, record::job)?;
     let names = write.names_of(ended.iter().filter_map(|job| job.state.model())).await?;
     let mut back = Back::default();
     let mut expired = Vec::with_capacity(ended.len());
@@ -142,8 +169,25 @@ async fn expire_once(core: &Core, limit: u32) -> Result<Vec<Expired>, StoreError
         expired.push(Expired { job: job.id, now });
     }
     back.go(&mut write).await?;
+    look_again_later(&mut write, claims).await?;
     write.commit().await?;
-    Ok(expired)
+    Ok((expired, more))
+}
+
+/// Takes claims away that have no job in progress any more, and finds out when to look at the others again.
+async fn look_again_later(write: &mut Write<'_>, claims: Vec<i64>) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "WITH looked_at AS (
+             SELECT claims.id, (SELECT min(coalesce(lease_until, '-infinity')) FROM jobs
+                                WHERE jobs.id = ANY(claims.jobs) AND status = 'IN_PROGRESS') AS until
+             FROM claims WHERE claims.id = ANY($1)
+         ), over AS (
+             DELETE FROM claims USING looked_at WHERE claims.id = looked_at.id AND looked_at.until IS NULL
+         )
+         UPDATE claims SET until = looked_at.until FROM looked_at
+         WHERE claims.id = looked_at.id AND looked_at.until IS NOT NULL",
+    );
+    write.run(query.bind(claims)).await.map(drop)
 }
 
 /// Leaves the trail of a job that comes back; answers with where it stands then. `job` is as it was before.
@@ -163,6 +207,10 @@ fn record_return(
     let mut more = json!({ "reason": reason });
     if let (JobStatus::Queued, Some(at), Some(more)) = (status, not_before, more.as_object_mut()) {
         more.insert("not_before".to_owned(), json!(at));
+    }
+    write.moves.moved(job.id, JobStatus::InProgress, status, job.state.model());
+    if status.is_final() {
+        write.moves.to_assess(job.prd_id);
     }
     write.trail.both(actor, job.id, action, facts(job, name.map(String::as_str), more));
     status

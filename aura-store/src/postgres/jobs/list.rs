@@ -12,7 +12,7 @@ use super::{
         row::{Named, each},
         value,
     },
-    record::{self, job_columns, prd_columns},
+    record::{self, claimed_lately, job_columns, prd_columns, submitted},
 };
 
 /// The PRDs of these ids, in their order.
@@ -74,79 +74,97 @@ pub(super) async fn job(core: &Core, id: JobId) -> Result<Option<Job>, StoreErro
     core.row("read a job", query).await?.map(|row| record::job(&row)).transpose()
 }
 
-/// A list of jobs: of one state, which has an index of its own, or by another way in. `$1` is the PRD, `$2` the model, `$3` the
-/// job after which the list begins, `$4` its length.
+/// The place behind which a list begins.
+macro_rules! start {
+    () => {
+        "coalesce((SELECT seq FROM jobs AS before WHERE before.id = $3), 0)"
+    };
+}
+
+/// A list of jobs. `$1` is the PRD, `$2` the model, `$3` the job after which the list begins, `$4` its length.
 macro_rules! list {
-    ($which:literal) => {
+    ($($which:expr),+) => {
         concat!(
             "SELECT ",
             job_columns!(),
             "FROM jobs WHERE ",
-            $which,
+            $($which,)+
             " AND ($1::uuid IS NULL OR jobs.prd_id = $1) AND ($2::int IS NULL OR jobs.assigned_model = $2)
-             AND jobs.seq > coalesce((SELECT seq FROM jobs AS before WHERE before.id = $3), 0)
-             ORDER BY jobs.seq LIMIT $4"
+             AND jobs.seq > ",
+            start!(),
+            " ORDER BY jobs.seq LIMIT $4"
         )
     };
 }
 
-/// A list that no index holds as it is: the first of each state, merged.
-macro_rules! merge {
-    ($($which:literal),+) => {
+/// The first jobs that wait for a model (0), or for a worker of it.
+macro_rules! waiting_for {
+    ($model:literal) => {
         concat!(
-            "WITH start AS MATERIALIZED (SELECT coalesce((SELECT seq FROM jobs WHERE id = $3), 0) AS seq)
-             SELECT ",
-            job_columns!(),
-            "FROM jobs WHERE $1::uuid IS NULL AND jobs.id IN (SELECT found.id FROM (
-                 SELECT NULL::uuid AS id, NULL::bigint AS seq WHERE $2::int IS NULL AND false",
-            $(
-                " UNION ALL (SELECT jobs.id, jobs.seq FROM jobs, start WHERE ",
-                $which,
-                " AND jobs.seq > start.seq ORDER BY jobs.seq LIMIT $4)",
-            )+
-            ") AS found ORDER BY found.seq LIMIT $4) ORDER BY jobs.seq"
+            "ARRAY(SELECT job FROM queue WHERE model = ",
+            $model,
+            " AND seq > ",
+            start!(),
+            " ORDER BY seq LIMIT $4)"
         )
     };
 }
 
-const ALL: &str = merge!(
-    "status = 'QUEUED'",
-    "status = 'ASSIGNED'",
-    "status = 'IN_PROGRESS'",
-    "status = 'SUBMITTED'",
-    "status = 'VALIDATED'",
-    "status = 'FAILED'",
-    "status = 'CANCELLED'"
-);
+/// The first jobs that wait for a worker of any model.
+macro_rules! assigned {
+    () => {
+        concat!(
+            "ARRAY(SELECT found.job FROM models CROSS JOIN LATERAL (
+                 SELECT job, seq FROM queue WHERE queue.model = models.id AND seq > ",
+            start!(),
+            " ORDER BY seq LIMIT $4) AS found ORDER BY found.seq LIMIT $4)"
+        )
+    };
+}
 
-/// The states in which a job has a model.
-const OF_MODEL: &str = merge!(
-    "status IN ('VALIDATED', 'FAILED') AND assigned_model = $2",
-    "status = 'ASSIGNED' AND assigned_model = $2",
-    "status = 'IN_PROGRESS' AND assigned_model = $2",
-    "status = 'SUBMITTED' AND assigned_model = $2"
-);
+/// What a model has or had: no index holds it as it is, so the first jobs of each state are put together.
+macro_rules! of_model {
+    () => {
+        list!(
+            "jobs.id = ANY(",
+            waiting_for!("$2"),
+            " || ",
+            claimed_lately!(),
+            " || ",
+            submitted!(),
+            " || ARRAY(SELECT id FROM jobs WHERE ended_model = $2 AND seq > ",
+            start!(),
+            " ORDER BY seq LIMIT $4))"
+        )
+    };
+}
 
 pub(super) async fn jobs(core: &Core, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
     let sql = match (filter.prd, filter.status, filter.model) {
         (Some(_), None, _) => list!("jobs.prd_id = $1"),
         (Some(_), Some(_), _) => list!("jobs.prd_id = $1 AND jobs.status = $5"),
-        (None, None, None) => ALL,
-        (None, None, Some(_)) => OF_MODEL,
-        (None, Some(JobStatus::Queued), _) => list!("jobs.status = 'QUEUED'"),
-        (None, Some(JobStatus::Assigned), None) => list!("jobs.status = 'ASSIGNED'"),
-        (None, Some(JobStatus::Assigned), Some(_)) => list!("jobs.status = 'ASSIGNED' AND jobs.assigned_model = $2"),
-        (None, Some(JobStatus::InProgress), _) => list!("jobs.status = 'IN_PROGRESS'"),
-        (None, Some(JobStatus::Submitted), _) => list!("jobs.status = 'SUBMITTED'"),
-        (None, Some(JobStatus::Validated), None) => list!("jobs.status = 'VALIDATED'"),
-        (None, Some(JobStatus::Failed), None) => list!("jobs.status = 'FAILED'"),
-        (None, Some(JobStatus::Validated), Some(_)) => {
-            list!("jobs.status = 'VALIDATED' AND jobs.status IN ('VALIDATED', 'FAILED') AND jobs.assigned_model = $2")
+        (None, None, None) => list!("true"),
+        (None, None, Some(_)) => of_model!(),
+        (None, Some(JobStatus::Queued), _) => {
+            list!("jobs.status = 'QUEUED' AND jobs.id = ANY(", waiting_for!("0"), ")")
         }
-        (None, Some(JobStatus::Failed), Some(_)) => {
-            list!("jobs.status = 'FAILED' AND jobs.status IN ('VALIDATED', 'FAILED') AND jobs.assigned_model = $2")
+        (None, Some(JobStatus::Assigned), None) => {
+            list!("jobs.status = 'ASSIGNED' AND jobs.id = ANY(", assigned!(), ")")
         }
-        (None, Some(JobStatus::Cancelled), _) => list!("jobs.status = 'CANCELLED'"),
+        (None, Some(JobStatus::Assigned), Some(_)) => {
+            list!("jobs.status = 'ASSIGNED' AND jobs.id = ANY(", waiting_for!("$2"), ")")
+        }
+        (None, Some(JobStatus::InProgress), _) => {
+            list!("jobs.status = 'IN_PROGRESS' AND jobs.id = ANY(", claimed_lately!(), ")")
+        }
+        (None, Some(JobStatus::Submitted), _) => {
+            list!("jobs.status = 'SUBMITTED' AND jobs.id = ANY(", submitted!(), ")")
+        }
+        (None, Some(JobStatus::Validated), None) => list!("jobs.ended = 'VALIDATED'"),
+        (None, Some(JobStatus::Failed), None) => list!("jobs.ended = 'FAILED'"),
+        (None, Some(JobStatus::Validated), Some(_)) => list!("jobs.ended = 'VALIDATED' AND jobs.ended_model = $2"),
+        (None, Some(JobStatus::Failed), Some(_)) => list!("jobs.ended = 'FAILED' AND jobs.ended_model = $2"),
+        (None, Some(JobStatus::Cancelled), _) => list!("jobs.ended = 'CANCELLED'"),
     };
     let mut query = sqlx::query(sql)
         .bind(filter.prd.map(PrdId::as_uuid))

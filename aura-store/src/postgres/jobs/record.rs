@@ -10,6 +10,25 @@ use uuid::Uuid;
 use super::super::row::Named;
 use crate::facts::ReportBody;
 
+/// Jobs that are in progress, or were a moment ago.
+macro_rules! claimed_lately {
+    () => {
+        "ARRAY(SELECT DISTINCT held FROM claims, unnest(claims.jobs) AS held)"
+    };
+}
+pub(crate) use claimed_lately;
+
+/// Jobs that wait for the accountant: those of the PRDs that he has to look at.
+macro_rules! submitted {
+    () => {
+        "ARRAY(SELECT handed.id FROM (
+             SELECT prd_id FROM prds_to_assess UNION SELECT prd FROM handed_in, unnest(prds) AS prd
+         ) AS due CROSS JOIN LATERAL (
+             SELECT jobs.id FROM jobs WHERE jobs.prd_id = due.prd_id AND status = 'SUBMITTED' OFFSET 0) AS handed)"
+    };
+}
+pub(crate) use submitted;
+
 /// The columns that [`job`] reads.
 macro_rules! job_columns {
     () => {
@@ -34,16 +53,21 @@ pub(crate) use prd_columns;
 /// A row of `jobs`.
 pub(crate) fn job(row: &PgRow) -> Result<Job, StoreError> {
     let named = Named::new("job", row);
+    let state = state(named)?;
+    let mut tried: Vec<ModelId> = named.get::<Vec<i32>>("tried")?.into_iter().map(ModelId).collect();
+    // Who has it, or had it at the end, is entered only when the job goes back to the queue.
+    let claimed = !matches!(state, JobState::Queued | JobState::Assigned { .. });
+    tried.extend(state.model().filter(|model| claimed && !tried.contains(model)));
     Ok(Job {
         id: JobId::from_uuid(named.get("id")?),
         prd_id: PrdId::from_uuid(named.get("prd_id")?),
         project_id: ProjectId(named.get("project_id")?),
         role: named.parsed("role")?,
-        state: state(named)?,
+        state,
         attempt: named.small("attempt")?,
         max_attempts: named.small("max_attempts")?,
         pinned: named.get::<Option<i32>>("pinned_model")?.map(ModelId),
-        tried: named.get::<Vec<i32>>("tried")?.into_iter().map(ModelId).collect(),
+        tried,
         last_error: named.get("last_error")?,
         not_before: named.maybe_time("not_before")?,
         created_at: named.time("created_at")?,

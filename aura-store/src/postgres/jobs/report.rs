@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Action, Actor, FencingToken, JobId, StoreError, WorkerId,
+    Action, Actor, FencingToken, JobId, JobStatus, StoreError, WorkerId,
     contract::{Report, Reported, store::Each},
 };
 use serde_json::json;
@@ -34,8 +34,7 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         bodies.push(json!(body_of(report)).to_string());
     }
     let query = sqlx::query(concat!(
-        "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, report_token = lease_token,
-             report_worker = worker_id, reported_at = $5, updated_at = $5, lease_until = NULL
+        "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = $5, updated_at = $5, lease_until = NULL
          FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
              WITH ORDINALITY AS new (job, worker, token, body, n)
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
@@ -51,6 +50,8 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         let name = job.state.model().and_then(|model| names.get(&model));
         let more = json!({ "worker": report.proof.worker, "success": report.success });
         let details = facts(&job, name.map(String::as_str), more);
+        write.moves.moved(job.id, JobStatus::InProgress, JobStatus::Submitted, job.state.model());
+        write.moves.to_assess(job.prd_id);
         write.trail.both(&Actor::worker(&report.proof.worker), job.id, Action::JobSubmitted, details);
         answers.set(item, Ok(Reported { job: job.id, repeated: false }));
     }
@@ -68,10 +69,10 @@ fn body_of(report: &Report) -> ReportBody {
     ReportBody { success: report.success, details: report.details.clone() }
 }
 
-/// A report that was taken.
+/// A report that was taken under the newest claim, if one was.
 struct Taken {
     body: Option<ReportBody>,
-    token: Option<FencingToken>,
+    token: FencingToken,
     worker: Option<WorkerId>,
 }
 
@@ -83,13 +84,16 @@ async fn reports_of(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let query = sqlx::query("SELECT id, report, report_token, report_worker FROM jobs WHERE id = ANY($1)").bind(ids);
+    let query = sqlx::query(
+        "SELECT id, report, lease_token, coalesce(worker_id, report_worker) AS worker FROM jobs WHERE id = ANY($1)",
+    )
+    .bind(ids);
     let taken = each(&write.rows(query).await?, |row| {
         let named = Named::new("job", row);
         let taken = Taken {
             body: named.maybe_json("report")?,
-            token: named.get::<Option<i64>>("report_token")?.map(FencingToken),
-            worker: named.maybe_parsed("report_worker")?,
+            token: FencingToken(named.get("lease_token")?),
+            worker: named.maybe_parsed("worker")?,
         };
         Ok((JobId::from_uuid(named.get("id")?), taken))
     })?;
@@ -101,7 +105,7 @@ fn repeated(report: &Report, known: Option<&Taken>) -> Result<Reported, StoreErr
     let proof = &report.proof;
     let Some(taken) = known else { return Err(StoreError::not_found("job", proof.job)) };
     let is_theirs =
-        taken.worker.as_ref() == Some(&proof.worker) && (proof.token.is_none() || proof.token == taken.token);
+        taken.worker.as_ref() == Some(&proof.worker) && (proof.token.is_none_or(|token| token == taken.token));
     match &taken.body {
         Some(body) if is_theirs && *body == body_of(report) => Ok(Reported { job: proof.job, repeated: true }),
         Some(_) if is_theirs => {

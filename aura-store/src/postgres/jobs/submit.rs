@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use aura_core::{
-    Action, Actor, ModelId, Prd, StoreError,
+    Action, Actor, JobStatus, ModelId, Prd, StoreError,
     contract::store::{Each, NewPrdRecord, Submitted},
 };
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usiz
     let (mut attempts, mut pinned, mut without) = (Vec::new(), Vec::new(), Vec::new());
     for record in fresh.iter().filter_map(|item| prds.get(*item)) {
         if record.jobs.is_empty() {
-            without.push(record.id.as_uuid());
+            without.push(record.id);
         }
         for job in &record.jobs {
             ids.push(job.as_uuid());
@@ -135,19 +135,25 @@ async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usiz
         }
     }
     if !ids.is_empty() {
+        for _ in &ids {
+            write.moves.made(JobStatus::Queued);
+        }
         let query = sqlx::query(
-            "INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
-             SELECT id, prd, project, role, attempts, pinned, $7, $7
-             FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::int[], $6::int[])
-                 AS new (id, prd, project, role, attempts, pinned)",
+            "WITH made AS (
+                 INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
+                 SELECT id, prd, project, role, attempts, pinned, $7, $7
+                 FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::int[], $6::int[])
+                     AS new (id, prd, project, role, attempts, pinned)
+                 RETURNING id, seq
+             )
+             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $7 FROM made",
         );
         let query = query.bind(ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned).bind(write.now);
         write.run(query).await?;
     }
-    // A PRD without jobs has to be looked at too, although no job's trigger says so.
-    if !without.is_empty() {
-        let query = sqlx::query("INSERT INTO prds_to_assess (prd_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING");
-        write.run(query.bind(without)).await?;
+    // A PRD without jobs has to be looked at too, although no job will be handed in.
+    for prd in without {
+        write.moves.to_assess(prd);
     }
     Ok(())
 }

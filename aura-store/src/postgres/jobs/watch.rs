@@ -10,7 +10,7 @@ use super::{
         row::{Named, each},
     },
     list::uuids,
-    record::{self, job_columns},
+    record::{self, claimed_lately, job_columns, submitted},
 };
 
 /// A job whose PRD is missing was written by hand; no worker could do it.
@@ -18,8 +18,9 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM jobs WHERE status = 'QUEUED' AND (not_before IS NULL OR not_before <= $1)
-         AND EXISTS (SELECT 1 FROM prds WHERE prds.id = jobs.prd_id) ORDER BY seq LIMIT $2"
+        "FROM jobs WHERE id = ANY(ARRAY(
+             SELECT job FROM queue WHERE model = 0 AND (not_before IS NULL OR not_before <= $1) ORDER BY seq LIMIT $2))
+         AND status = 'QUEUED' ORDER BY seq"
     ));
     let query = query.bind(core.now().await?).bind(i64::from(limit));
     each(&core.rows("list jobs that can be assigned", query).await?, record::job)
@@ -41,12 +42,11 @@ pub(super) async fn siblings(core: &Core, jobs: &[JobId]) -> Result<Vec<(PrdId, 
 
 pub(super) async fn load(core: &Core) -> Result<Vec<ModelLoad>, StoreError> {
     let query = sqlx::query(
-        "SELECT model AS id, sum(assigned)::bigint AS assigned, sum(in_progress)::bigint AS in_progress FROM (
-             SELECT assigned_model AS model, count(*) AS assigned, 0 AS in_progress
-             FROM jobs WHERE status = 'ASSIGNED' GROUP BY assigned_model
-             UNION ALL
-             SELECT assigned_model, 0, count(*) FROM jobs WHERE status = 'IN_PROGRESS' GROUP BY assigned_model
-         ) AS busy GROUP BY model ORDER BY model",
+        "SELECT model AS id, assigned, in_progress FROM (
+             SELECT model, coalesce(sum(jobs) FILTER (WHERE status = 'ASSIGNED'), 0)::bigint AS assigned,
+                 coalesce(sum(jobs) FILTER (WHERE status = 'IN_PROGRESS'), 0)::bigint AS in_progress
+             FROM job_totals WHERE model <> 0 GROUP BY model
+         ) AS busy WHERE assigned > 0 OR in_progress > 0 ORDER BY model",
     );
     each(&core.rows("read how busy models are", query).await?, |row| {
         let named = Named::new("load of model", row);
@@ -61,8 +61,13 @@ pub(super) async fn load(core: &Core) -> Result<Vec<ModelLoad>, StoreError> {
 /// A PRD that is to be looked at may still have jobs under way; such jobs are as many as workers have.
 pub(super) async fn assessable(core: &Core, limit: u32) -> Result<Vec<PrdId>, StoreError> {
     let query = sqlx::query(
-        "SELECT prd_id AS id FROM prds_to_assess WHERE NOT EXISTS (
-             SELECT 1 FROM jobs WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+        "SELECT prd_id AS id FROM (
+             SELECT prd_id FROM prds_to_assess UNION SELECT prd FROM handed_in, unnest(prds) AS prd
+         ) AS due
+         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = due.prd_id)
+           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = due.prd_id)
+           AND NOT EXISTS (
+             SELECT 1 FROM jobs WHERE jobs.prd_id = due.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
          ORDER BY prd_id LIMIT $1",
     );
     let rows = core.rows("list PRDs to be assessed", query.bind(i64::from(limit))).await?;
@@ -73,12 +78,12 @@ pub(super) async fn silent_jobs(core: &Core, since: DateTime<Utc>, limit: u32) -
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM jobs WHERE id IN (
-             SELECT id FROM jobs WHERE status = 'QUEUED' AND updated_at <= $1 UNION ALL
-             SELECT id FROM jobs WHERE status = 'ASSIGNED' AND updated_at <= $1 UNION ALL
-             SELECT id FROM jobs WHERE status = 'IN_PROGRESS' AND updated_at <= $1 UNION ALL
-             SELECT id FROM jobs WHERE status = 'SUBMITTED' AND updated_at <= $1
-         ) ORDER BY updated_at, seq LIMIT $2"
+        "FROM jobs WHERE id = ANY(ARRAY(SELECT job FROM queue WHERE since <= $1) || ",
+        claimed_lately!(),
+        " || ",
+        submitted!(),
+        ") AND updated_at <= $1 AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS', 'SUBMITTED')
+         ORDER BY updated_at, seq LIMIT $2"
     ));
     each(&core.rows("list silent jobs", query.bind(since).bind(i64::from(limit))).await?, record::job)
 }
@@ -108,13 +113,15 @@ pub(super) async fn failing_jobs(
 
 /// A job put in progress by hand has no lease to wait for: it can be taken back at once.
 pub(super) async fn next_deadline(core: &Core) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let query = sqlx::query(
+    let query = sqlx::query(concat!(
         "SELECT 'next' AS id, least(
-             (SELECT min(coalesce(lease_until, $1)) FROM jobs WHERE status = 'IN_PROGRESS'),
-             (SELECT not_before FROM jobs WHERE status = 'QUEUED' AND not_before IS NOT NULL AND not_before > $1
+             (SELECT min(coalesce(lease_until, $1)) FROM jobs WHERE status = 'IN_PROGRESS' AND id = ANY(",
+        claimed_lately!(),
+        ")),
+             (SELECT not_before FROM queue WHERE model = 0 AND not_before IS NOT NULL AND not_before > $1
               ORDER BY not_before LIMIT 1)
-         ) AS at",
-    );
+         ) AS at"
+    ));
     match core.row("find the next deadline", query.bind(core.now().await?)).await? {
         Some(row) => Named::new("deadline", &row).maybe_time("at"),
         None => Ok(None),

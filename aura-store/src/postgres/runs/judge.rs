@@ -110,14 +110,21 @@ async fn move_on(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<(), Store
         scores.push(judgement.run.score.get());
     }
     let query = sqlx::query(
-        "UPDATE jobs SET status = next.status, updated_at = $5, probe = false, not_before = NULL,
-             last_error = coalesce(next.why, last_error),
-             score = CASE WHEN next.status = 'VALIDATED' THEN next.score END,
-             reason = CASE WHEN next.status = 'FAILED' THEN next.why END,
-             assigned_model = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE assigned_model END,
-             worker_id = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE worker_id END
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) AS next (job, status, why, score)
-         WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED'",
+        "WITH moved AS (
+             UPDATE jobs SET status = next.status, updated_at = $5, probe = false, not_before = NULL,
+                 last_error = coalesce(next.why, last_error),
+                 score = CASE WHEN next.status = 'VALIDATED' THEN next.score END,
+                 reason = CASE WHEN next.status = 'FAILED' THEN next.why END,
+                 tried = CASE WHEN next.status = 'QUEUED' AND assigned_model <> ALL (tried) THEN tried || assigned_model
+                              ELSE tried END,
+                 assigned_model = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE assigned_model END,
+                 report_worker = CASE WHEN next.status = 'QUEUED' THEN worker_id END,
+                 worker_id = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE worker_id END
+             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) AS next (job, status, why, score)
+             WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED'
+             RETURNING jobs.id, jobs.seq, jobs.status
+         )
+         INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $5 FROM moved WHERE status = 'QUEUED'",
     );
     write.run(query.bind(jobs).bind(statuses).bind(reasons).bind(scores).bind(write.now)).await.map(drop)
 }
@@ -184,6 +191,7 @@ fn leave_trail(write: &mut Write<'_>, taken: &Taken<'_>, id: RunId, names: &Hash
     let Taken { judgement, job, status, reason, .. } = taken;
     let run = &judgement.run;
     let name = names.get(&run.model_id).map(String::as_str);
+    write.moves.moved(job.id, JobStatus::Submitted, *status, None);
     let accountant = Actor::accountant();
     let mut both = |action, more| write.trail.both(&accountant, job.id, action, facts(job, name, more));
     let scored = json!({ "run_id": id, "score": run.score, "attainable": run.attainable, "success": run.success,

@@ -6,7 +6,7 @@
 -- make writers wait for one another. The verbs keep the references; readers pass over rows that refer to nothing.
 
 -- Names as a log line, a header or a path can hold them. A domain is checked where a value is given, not each time that its row
--- is written again.
+-- is written again. Workers' names are not of it: they are given at every claim, and checked before.
 CREATE DOMAIN plain_name AS text CHECK (VALUE ~ '^[-A-Za-z0-9._:/@+]{1,128}$');
 CREATE DOMAIN role_name AS text CHECK (VALUE ~ '^[-A-Za-z0-9._:/@+]{1,64}$');
 
@@ -49,8 +49,15 @@ CREATE TABLE verdicts (
     settled_at timestamptz NOT NULL
 );
 
--- PRDs that the accountant has to look at: one of their jobs was handed in or has ended, and there is no verdict yet. Kept
--- by the triggers below, so that finding them costs nothing that grows with what is settled or waits.
+-- PRDs whose jobs were handed in or have ended, noted in one row by whoever moved them, until a node that assesses comes by
+-- and enters them below.
+CREATE TABLE handed_in (
+    id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    prds uuid[] NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+
+-- PRDs that the accountant has to look at: one of their jobs was handed in or has ended, and there is no verdict yet. Finding
+-- them costs nothing that grows with what is settled or waits.
 CREATE TABLE prds_to_assess (
     prd_id uuid        PRIMARY KEY,
     -- The node that assesses it, and until when it must have said again that it lives.
@@ -58,62 +65,90 @@ CREATE TABLE prds_to_assess (
     until  timestamptz
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
--- Jobs. `seq` is the order in which they were made. Every change of state makes a new version of the row, so a third of each
--- page is left free for it, and dead versions are cleared early and without pauses.
+-- Jobs. `seq` is the order in which they were made. Every change of state makes a new version of the row; no index holds what
+-- changes while a job is open, and more than half of each page is left free, so that the new version lies beside the old one
+-- and no index is written (a HOT update). That costs a third of what it costs with an index on the state. What an index on the
+-- state would find is in `queue`, `claims` and `handed_in`. What changes together stands together, at the end: the log holds
+-- only the bytes between the first change and the last one.
 CREATE TABLE jobs (
     id             uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
     prd_id         uuid        NOT NULL,
+    seq            bigserial   NOT NULL,
+    created_at     timestamptz NOT NULL DEFAULT now(),
     project_id     int         NOT NULL DEFAULT 0,
     role           role_name   NOT NULL DEFAULT 'coder',
-    status         text        NOT NULL DEFAULT 'QUEUED' CHECK (status IN
-                               ('QUEUED', 'ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED', 'FAILED', 'CANCELLED')),
-    assigned_model int,
-    worker_id      plain_name,
-    created_at     timestamptz NOT NULL DEFAULT now(),
-    updated_at     timestamptz NOT NULL DEFAULT now(),
-    seq            bigserial   NOT NULL,
-    -- Grows at every claim and is never set back.
-    lease_token    bigint      NOT NULL DEFAULT 0 CHECK (lease_token >= 0),
-    lease_until    timestamptz,
-    claimed_at     timestamptz,
-    door           text        NOT NULL DEFAULT 'remote' CHECK (door IN ('remote', 'in_process')),
-    attempt        int         NOT NULL DEFAULT 0 CHECK (attempt >= 0),
     max_attempts   int         NOT NULL DEFAULT 3 CHECK (max_attempts >= 1),
     pinned_model   int,
-    -- Whether it was assigned as a suspended model's probe share.
-    probe          boolean     NOT NULL DEFAULT false,
+    -- Models whose attempts came to an end without success; the one that has it is not in it yet.
     tried          int[]       NOT NULL DEFAULT '{}',
     last_error     text,
     -- Why it failed or was called off.
     reason         text,
+    score          double precision CHECK (score BETWEEN 0.0 AND 1.0),
     not_before     timestamptz,
+    -- Whose report is kept, when the job has no worker any more.
+    report_worker  text,
+    assigned_model int,
+    -- Whether it was assigned as a suspended model's probe share.
+    probe          boolean     NOT NULL DEFAULT false,
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    lease_until    timestamptz,
+    claimed_at     timestamptz,
+    reported_at    timestamptz,
+    -- Of the newest claim; grows at every claim and is never set back.
+    lease_token    bigint      NOT NULL DEFAULT 0 CHECK (lease_token >= 0),
+    attempt        int         NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+    status         text        NOT NULL DEFAULT 'QUEUED' CHECK (status IN
+                               ('QUEUED', 'ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED', 'FAILED', 'CANCELLED')),
+    worker_id      text,
+    door           text        NOT NULL DEFAULT 'remote' CHECK (door IN ('remote', 'in_process')),
     -- The accepted report of the last attempt that was reported, kept until the next claim so that a repeated one is known.
     report         json,
-    report_token   bigint,
-    report_worker  text,
-    reported_at    timestamptz,
-    score          double precision CHECK (score BETWEEN 0.0 AND 1.0),
+    -- The state it ended in, and the model that had it then; absent while it is open.
+    ended          text        GENERATED ALWAYS AS
+                               (CASE WHEN status IN ('VALIDATED', 'FAILED', 'CANCELLED') THEN status END) STORED,
+    ended_model    int         GENERATED ALWAYS AS
+                               (CASE WHEN status IN ('VALIDATED', 'FAILED') THEN assigned_model END) STORED,
     CHECK (attempt <= max_attempts),
     CHECK (status NOT IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED') OR assigned_model IS NOT NULL),
     CHECK (status NOT IN ('IN_PROGRESS', 'SUBMITTED') OR worker_id IS NOT NULL),
     CHECK (status <> 'VALIDATED' OR score IS NOT NULL)
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+) WITH (fillfactor = 45, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_by_prd ON jobs (prd_id, seq);
--- Lists of finished jobs, page by page. Every index that a row is in is written at each change of its state, so there is none
--- on `seq` alone: a list of all jobs is merged from those of the states.
-CREATE INDEX jobs_by_model ON jobs (assigned_model, seq) WHERE status IN ('VALIDATED', 'FAILED');
-CREATE INDEX jobs_ended ON jobs (status, seq) WHERE status IN ('VALIDATED', 'FAILED', 'CANCELLED');
--- What the engines ask for; finished jobs leave these.
-CREATE INDEX jobs_queued ON jobs (seq) WHERE status = 'QUEUED';
-CREATE INDEX jobs_delayed ON jobs (not_before) WHERE status = 'QUEUED' AND not_before IS NOT NULL;
-CREATE INDEX jobs_assigned ON jobs (assigned_model, seq) WHERE status = 'ASSIGNED';
-CREATE INDEX jobs_running ON jobs (assigned_model, seq) WHERE status = 'IN_PROGRESS';
-CREATE INDEX jobs_submitted ON jobs (seq) WHERE status = 'SUBMITTED';
+CREATE UNIQUE INDEX jobs_by_seq ON jobs (seq);
+CREATE INDEX jobs_ended ON jobs (ended, seq) WHERE ended IS NOT NULL;
+CREATE INDEX jobs_ended_by_model ON jobs (ended_model, seq) WHERE ended_model IS NOT NULL;
 
--- How many jobs are in each state, as sums of rows that every change of state appends and that are folded now and then: one
--- counting row would make all writers wait for one another.
+-- The number of a claim is the fencing token of its jobs.
+CREATE SEQUENCE lease_tokens;
+
+-- Jobs that wait: for a model (`model` is 0, the job is QUEUED), or for a worker of that model (ASSIGNED).
+CREATE TABLE queue (
+    model      int         NOT NULL,
+    seq        bigint      NOT NULL,
+    job        uuid        NOT NULL,
+    -- Since when it waits here.
+    since      timestamptz NOT NULL,
+    not_before timestamptz,
+    PRIMARY KEY (model, seq)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX queue_delayed ON queue (not_before) WHERE not_before IS NOT NULL;
+
+-- Which jobs were claimed together, and when the first of their leases may end. To find jobs that are in progress, look here and
+-- then at the jobs. The reaper comes by when a row's time is over, and takes it away when none of its jobs is in progress any more.
+CREATE TABLE claims (
+    id    bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    until timestamptz NOT NULL,
+    jobs  uuid[]      NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX claims_due ON claims (until);
+
+-- How many jobs are in each state, and of those that are assigned or in progress, how many each model has (0 for all others), as
+-- sums of rows that every change of state appends and that are folded now and then: one counting row would make all writers
+-- wait for one another.
 CREATE TABLE job_totals (
     status text   NOT NULL,
+    model  int    NOT NULL DEFAULT 0,
     jobs   bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 
@@ -259,12 +294,12 @@ CREATE TABLE audit_anchor (
     hash     bytea   NOT NULL
 );
 
--- A state changes only along the arrows.
+-- A state changes only along the arrows. Triggers come after the change: one before it would lock each row first.
 CREATE FUNCTION refuse_arrow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'a job may not go from % to %', OLD.status, NEW.status USING ERRCODE = 'check_violation';
 END $$;
-CREATE TRIGGER jobs_arrows BEFORE UPDATE OF status ON jobs FOR EACH ROW
+CREATE TRIGGER jobs_arrows AFTER UPDATE OF status ON jobs FOR EACH ROW
 WHEN (OLD.status <> NEW.status AND NOT CASE OLD.status
     WHEN 'QUEUED'      THEN NEW.status IN ('ASSIGNED', 'FAILED', 'CANCELLED')
     WHEN 'ASSIGNED'    THEN NEW.status IN ('IN_PROGRESS', 'QUEUED', 'FAILED', 'CANCELLED')
@@ -273,59 +308,47 @@ WHEN (OLD.status <> NEW.status AND NOT CASE OLD.status
     ELSE false END)
 EXECUTE FUNCTION refuse_arrow();
 
-CREATE FUNCTION count_made() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+-- What the verbs keep beside the rows of jobs, they keep themselves, for many jobs in one statement. Sessions that are not
+-- theirs, which do not say `aura.verb`, have it kept by this trigger, row by row.
+CREATE FUNCTION keep_by_hand() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    known boolean;
 BEGIN
-    INSERT INTO job_totals (status, jobs) SELECT status, count(*) FROM made GROUP BY status;
-    INSERT INTO prds_to_assess (prd_id)
-        SELECT DISTINCT prd_id FROM made
-        WHERE status NOT IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS')
-          AND EXISTS (SELECT 1 FROM prds WHERE prds.id = made.prd_id)
-          AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = made.prd_id)
-        ORDER BY prd_id ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER jobs_made AFTER INSERT ON jobs REFERENCING NEW TABLE AS made
-FOR EACH STATEMENT EXECUTE FUNCTION count_made();
-
-CREATE FUNCTION count_moved() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    INSERT INTO job_totals (status, jobs)
-        SELECT status, sum(n) FROM (
-            SELECT status, -count(*) AS n FROM before GROUP BY status
-            UNION ALL
-            SELECT status, count(*) FROM moved GROUP BY status
-        ) AS changes GROUP BY status HAVING sum(n) <> 0;
-    -- Nothing but heartbeats: the sums are equal only when no state changed, or when as many went each way. What changed is found
-    -- by EXCEPT, which sorts or hashes whatever it is given: a join of these two would be planned once, for few rows, and be
-    -- quadratic for many.
-    IF NOT FOUND AND NOT EXISTS (SELECT id, status FROM moved EXCEPT SELECT id, status FROM before) THEN
+    IF TG_OP <> 'INSERT' THEN
+        INSERT INTO job_totals (status, model, jobs)
+            VALUES (OLD.status, CASE WHEN OLD.status IN ('ASSIGNED', 'IN_PROGRESS') THEN OLD.assigned_model ELSE 0 END, -1);
+        DELETE FROM queue WHERE model = CASE OLD.status WHEN 'QUEUED' THEN 0 ELSE OLD.assigned_model END
+            AND seq = OLD.seq AND job = OLD.id;
+    END IF;
+    IF TG_OP = 'DELETE' THEN
         RETURN NULL;
     END IF;
-    INSERT INTO prds_to_assess (prd_id)
-        SELECT DISTINCT prd_id FROM (
-            SELECT id, prd_id, status FROM moved WHERE status IN ('SUBMITTED', 'FAILED', 'CANCELLED')
-            EXCEPT SELECT id, prd_id, status FROM before
-        ) AS ended
-        WHERE NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = ended.prd_id)
-        ORDER BY prd_id ON CONFLICT DO NOTHING;
-    -- Few flags are open, if any.
-    IF EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) THEN
-        UPDATE job_flags SET closed_at = clock_timestamp()
-            WHERE closed_at IS NULL AND job_id IN (
-                SELECT id FROM (SELECT id, status FROM moved EXCEPT SELECT id, status FROM before) AS changed);
+    IF NEW.worker_id !~ '^[-A-Za-z0-9._:/@+]{1,128}$' THEN
+        RAISE EXCEPTION '% is no worker''s id', NEW.worker_id USING ERRCODE = 'check_violation';
+    END IF;
+    INSERT INTO job_totals (status, model, jobs)
+        VALUES (NEW.status, CASE WHEN NEW.status IN ('ASSIGNED', 'IN_PROGRESS') THEN NEW.assigned_model ELSE 0 END, 1);
+    SELECT EXISTS (SELECT 1 FROM prds WHERE prds.id = NEW.prd_id) INTO known;
+    -- No worker could do a job without a PRD, or without an attempt left.
+    IF NEW.status IN ('QUEUED', 'ASSIGNED') THEN
+        INSERT INTO queue (model, seq, job, since, not_before)
+            SELECT CASE NEW.status WHEN 'QUEUED' THEN 0 ELSE NEW.assigned_model END, NEW.seq, NEW.id, NEW.updated_at,
+                NEW.not_before
+            WHERE known AND NEW.attempt < NEW.max_attempts;
+    ELSIF NEW.status = 'IN_PROGRESS' THEN
+        INSERT INTO claims (until, jobs) VALUES (coalesce(NEW.lease_until, '-infinity'), ARRAY[NEW.id]);
+    ELSIF known THEN
+        INSERT INTO handed_in (prds) VALUES (ARRAY[NEW.prd_id]);
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.status <> NEW.status THEN
+            UPDATE job_flags SET closed_at = clock_timestamp() WHERE closed_at IS NULL AND job_id = NEW.id;
+        END IF;
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER jobs_moved AFTER UPDATE ON jobs REFERENCING OLD TABLE AS before NEW TABLE AS moved
-FOR EACH STATEMENT EXECUTE FUNCTION count_moved();
-
-CREATE FUNCTION count_gone() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    INSERT INTO job_totals (status, jobs) SELECT status, -count(*) FROM gone GROUP BY status;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER jobs_gone AFTER DELETE ON jobs REFERENCING OLD TABLE AS gone
-FOR EACH STATEMENT EXECUTE FUNCTION count_gone();
+CREATE TRIGGER jobs_by_hand AFTER INSERT OR UPDATE OR DELETE ON jobs FOR EACH ROW
+WHEN (current_setting('aura.verb', true) IS DISTINCT FROM 'on') EXECUTE FUNCTION keep_by_hand();
 
 CREATE FUNCTION forget_settled() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN

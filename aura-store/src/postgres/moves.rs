@@ -1,0 +1,67 @@
+//! What is kept beside the rows of jobs when their states change: how many jobs are in each state, which PRDs the accountant has
+//! to look at, and which flags are closed. One statement for all jobs of a verb.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aura_core::{JobId, JobStatus, ModelId, PrdId, StoreError};
+use uuid::Uuid;
+
+use super::write::Write;
+
+/// Changes of state within one verb.
+#[derive(Debug, Default)]
+pub(super) struct Moves {
+    totals: BTreeMap<(JobStatus, i32), i64>,
+    handed_in: BTreeSet<Uuid>,
+    jobs: Vec<Uuid>,
+}
+
+impl Moves {
+    /// A job was made.
+    pub(super) fn made(&mut self, status: JobStatus) {
+        self.count(status, None, 1);
+    }
+
+    /// A job changed its state; `model` is the one that has it or had it.
+    pub(super) fn moved(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
+        self.count(from, model, -1);
+        self.count(to, model, 1);
+        self.jobs.push(job.as_uuid());
+    }
+
+    /// The accountant has to look at this PRD.
+    pub(super) fn to_assess(&mut self, prd: PrdId) {
+        self.handed_in.insert(prd.as_uuid());
+    }
+
+    fn count(&mut self, status: JobStatus, model: Option<ModelId>, by: i64) {
+        let busy = matches!(status, JobStatus::Assigned | JobStatus::InProgress);
+        let model = model.filter(|_| busy).map_or(0, |model| model.0);
+        *self.totals.entry((status, model)).or_default() += by;
+    }
+
+    /// Writes everything.
+    pub(super) async fn write(self, write: &mut Write<'_>) -> Result<(), StoreError> {
+        let (mut statuses, mut models, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        for ((status, model), count) in self.totals.into_iter().filter(|(_, count)| *count != 0) {
+            statuses.push(status.as_str());
+            models.push(model);
+            counts.push(count);
+        }
+        let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
+        if statuses.is_empty() && prds.is_empty() && self.jobs.is_empty() {
+            return Ok(());
+        }
+        let query = sqlx::query(
+            "WITH handed AS (
+                 INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}'
+             ), closed AS (
+                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
+             )
+             INSERT INTO job_totals (status, model, jobs)
+             SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])",
+        );
+        let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(self.jobs).bind(write.now);
+        write.run(query).await.map(drop)
+    }
+}
