@@ -120,7 +120,8 @@ pub struct NewEntry {
     pub actor: Actor,
     /// What was done, a word of [`Action`].
     pub action: Action,
-    /// What belongs to it: `job_id`, `prd_id`, `model` and more.
+    /// What belongs to it: `job_id`, `prd_id`, `model` and more. What a worker did with several jobs in one call is one entry,
+    /// with `jobs` in place of `job_id` and `prd_id`.
     pub details: Value,
 }
 
@@ -156,6 +157,14 @@ impl AuditEntry {
         };
         sealed.hash = Some(sealed.hash_after(previous));
         sealed
+    }
+
+    /// The jobs that it is about: `job_id`, or all of `jobs`, as it stands in an entry about what a worker did with several at
+    /// once.
+    pub fn job_ids(&self) -> impl Iterator<Item = &str> {
+        let one = self.details.get("job_id").and_then(Value::as_str);
+        let several = self.details.get("jobs").and_then(Value::as_array).into_iter().flatten();
+        one.into_iter().chain(several.filter_map(Value::as_str))
     }
 
     /// The hash that this entry must have behind `previous`: SHA-256 over the previous hash and this entry's fields, each

@@ -407,7 +407,7 @@ function onEntry(message) {
   const about = [details.model, details.title, details.reason, details.worker, details.why]
     .filter((part) => typeof part === "string" || typeof part === "number")
     .join(" · ");
-  const target = details.job_id || details.prd_id;
+  const target = details.job_id || details.prd_id || (details.jobs || [])[0];
   addEvent(
     el(
       "li",

@@ -194,11 +194,11 @@ impl Wanted {
 
     fn takes(&self, entry: &AuditEntry) -> bool {
         let text = |key: &str| entry.details.get(key).and_then(serde_json::Value::as_str);
-        let of_job = |id: &str| text("job_id") == Some(id);
-        self.job.as_deref().is_none_or(of_job)
-            && self.prd.as_ref().is_none_or(|(prd, jobs)| {
-                text("prd_id") == Some(prd) || text("job_id").is_some_and(|job| jobs.contains(job))
-            })
+        self.job.as_deref().is_none_or(|wanted| entry.job_ids().any(|job| job == wanted))
+            && self
+                .prd
+                .as_ref()
+                .is_none_or(|(prd, jobs)| text("prd_id") == Some(prd) || entry.job_ids().any(|job| jobs.contains(job)))
             && self.actions.as_ref().is_none_or(|actions| actions.contains(entry.action.as_str()))
     }
 }

@@ -1,7 +1,6 @@
-//! What the SQL stores say of a job in the trail, and how they keep what a worker said.
+//! What the stores say of jobs in the trail.
 
-use aura_core::{Job, StoreError};
-use serde::{Deserialize, Serialize};
+use aura_core::Job;
 use serde_json::{Value, json};
 
 /// What the trail says of a job: which one, whose, and what `more` adds.
@@ -18,23 +17,30 @@ pub(crate) fn facts(job: &Job, model: Option<&str>, more: Value) -> Value {
     facts
 }
 
-/// What a worker said, as the column `report` holds it.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ReportBody {
-    #[serde(default)]
-    pub(crate) success: bool,
-    #[serde(default)]
-    pub(crate) details: Value,
-}
-
-impl Default for ReportBody {
-    /// What is known of work that was handed in by hand: nothing.
-    fn default() -> Self {
-        Self { success: false, details: json!({}) }
+/// What the trail says of jobs that one call moved in the same way: an entry that names them all, or the entry of the one.
+pub(crate) fn facts_of_all(jobs: &[&Job], model: Option<&str>, more: Value) -> Value {
+    if let [one] = jobs {
+        return facts(one, model, more);
     }
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    let mut facts = json!({ "jobs": ids, "attempt": jobs.first().map(|job| job.attempt) });
+    if let Value::Object(facts) = &mut facts {
+        facts.extend(model.map(|model| ("model".to_owned(), model.into())));
+        if let Value::Object(more) = more {
+            facts.extend(more);
+        }
+    }
+    facts
 }
 
-/// Whether an error concerns one item of a batch only. Such errors are found before the item writes anything.
-pub(crate) fn concerns_one_item(error: &StoreError) -> bool {
-    matches!(error, StoreError::NotFound { .. } | StoreError::Conflict { .. } | StoreError::LeaseLost { .. })
+/// Jobs that go into one entry: those of the same key, in the order in which the keys appear.
+pub(crate) fn groups<'j, K: PartialEq>(jobs: impl Iterator<Item = (K, &'j Job)>) -> Vec<(K, Vec<&'j Job>)> {
+    let mut groups: Vec<(K, Vec<&Job>)> = Vec::new();
+    for (key, job) in jobs {
+        match groups.iter_mut().rev().find(|(there, _)| *there == key) {
+            Some((_, group)) => group.push(job),
+            None => groups.push((key, vec![job])),
+        }
+    }
+    groups
 }

@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | `sqlite` | `SqliteStore`: one file, durable, for one machine |
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod facts;
 mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

@@ -92,6 +92,7 @@ macro_rules! store_conformance {
                 }
                 trail {
                     each_change_of_state_has_one_event_and_one_audit_entry
+                    a_claim_of_several_jobs_has_one_entry_and_an_event_in_each_history
                     the_chain_has_no_gap_and_verifies
                     a_flag_is_raised_once_until_the_state_changes
                     alerts_are_paged_newest_first

@@ -81,6 +81,8 @@ CREATE TABLE jobs (
     pinned_model   int,
     -- Models whose attempts came to an end without success; the one that has it is not in it yet.
     tried          int[]       NOT NULL DEFAULT '{}',
+    -- Tokens of the claims before the newest one.
+    leases         bigint[]    NOT NULL DEFAULT '{}',
     last_error     text,
     -- Why it failed or was called off.
     reason         text,
@@ -151,19 +153,6 @@ CREATE TABLE job_totals (
     model  int    NOT NULL DEFAULT 0,
     jobs   bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
-
--- Histories of jobs, a part for each month, so that old months are dropped rather than deleted.
-CREATE TABLE job_events (
-    id         bigserial   NOT NULL,
-    job_id     uuid        NOT NULL,
-    event_type text        NOT NULL,
-    details    jsonb       NOT NULL DEFAULT '{}',
-    created_at timestamptz NOT NULL DEFAULT now()
-) PARTITION BY RANGE (created_at);
-CREATE INDEX job_events_by_job ON job_events (job_id, id);
-CREATE INDEX job_events_audit_flag ON job_events (id) WHERE event_type = 'audit_flag';
-CREATE INDEX job_events_test_failed ON job_events (created_at, job_id) WHERE event_type = 'test_failed';
-CREATE TABLE job_events_rest PARTITION OF job_events DEFAULT;
 
 -- The auditor's flags: at most one open flag for a job and a rule; a change of state closes it.
 CREATE TABLE job_flags (
@@ -267,7 +256,9 @@ INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE sql SET search_path FROM CURRENT
     AS 'UPDATE audit_head SET seq = seq + 1 RETURNING seq';
 
--- What everybody did. `hash` is absent on a row written by hand.
+-- What everybody did, a part for each month, so that old months are dropped rather than deleted. `hash` is absent on a row
+-- written by hand. An entry about one job is filed under it, an entry about the jobs of one claim under their token: a job's
+-- history is read from here, and not written a second time.
 CREATE TABLE audit_log (
     id         bigint      NOT NULL DEFAULT next_audit_place(),
     actor      text        NOT NULL,
@@ -275,9 +266,44 @@ CREATE TABLE audit_log (
     details    jsonb       NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
     hash       bytea,
+    job_id     uuid,
+    lease      bigint,
     PRIMARY KEY (id, created_at)
 ) PARTITION BY RANGE (created_at);
+CREATE INDEX audit_log_by_job ON audit_log (job_id, id) WHERE job_id IS NOT NULL;
+CREATE INDEX audit_log_by_lease ON audit_log (lease) WHERE lease IS NOT NULL;
+CREATE INDEX audit_log_test_failed ON audit_log (created_at) WHERE action = 'test_failed';
 CREATE TABLE audit_log_rest PARTITION OF audit_log DEFAULT;
+
+-- Lines of job histories that were written by hand. Their numbers stand behind those of the audit log.
+CREATE TABLE job_events_by_hand (
+    id         bigint      GENERATED ALWAYS AS IDENTITY (START WITH 4611686018427387904) PRIMARY KEY,
+    job_id     uuid        NOT NULL,
+    event_type text        NOT NULL,
+    details    jsonb       NOT NULL,
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX job_events_by_hand_by_job ON job_events_by_hand (job_id);
+
+-- Histories of jobs.
+CREATE VIEW job_events (id, job_id, event_type, details, created_at) AS
+    SELECT id, job_id, action, details - 'job_id' - 'prd_id', created_at FROM audit_log WHERE job_id IS NOT NULL
+    UNION ALL
+    SELECT audit_log.id, jobs.id, action, details - 'jobs', audit_log.created_at
+    FROM jobs CROSS JOIN LATERAL unnest(jobs.leases || jobs.lease_token) AS held (lease)
+        JOIN audit_log ON audit_log.lease = held.lease AND audit_log.created_at >= jobs.created_at
+    WHERE details -> 'jobs' ? jobs.id::text
+    UNION ALL
+    SELECT id, job_id, event_type, details, created_at FROM job_events_by_hand;
+
+CREATE FUNCTION write_job_event() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO job_events_by_hand (job_id, event_type, details, created_at)
+        VALUES (NEW.job_id, NEW.event_type, coalesce(NEW.details, '{}'), coalesce(NEW.created_at, now()))
+        RETURNING id, details, created_at INTO NEW.id, NEW.details, NEW.created_at;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER job_events_written INSTEAD OF INSERT ON job_events FOR EACH ROW EXECUTE FUNCTION write_job_event();
 
 -- Which node has which duty. The epoch grows each time that a duty goes to another node.
 CREATE TABLE duties (
@@ -294,22 +320,9 @@ CREATE TABLE audit_anchor (
     hash     bytea   NOT NULL
 );
 
--- A state changes only along the arrows. Triggers come after the change: one before it would lock each row first.
-CREATE FUNCTION refuse_arrow() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'a job may not go from % to %', OLD.status, NEW.status USING ERRCODE = 'check_violation';
-END $$;
-CREATE TRIGGER jobs_arrows AFTER UPDATE OF status ON jobs FOR EACH ROW
-WHEN (OLD.status <> NEW.status AND NOT CASE OLD.status
-    WHEN 'QUEUED'      THEN NEW.status IN ('ASSIGNED', 'FAILED', 'CANCELLED')
-    WHEN 'ASSIGNED'    THEN NEW.status IN ('IN_PROGRESS', 'QUEUED', 'FAILED', 'CANCELLED')
-    WHEN 'IN_PROGRESS' THEN NEW.status IN ('SUBMITTED', 'QUEUED', 'FAILED', 'CANCELLED')
-    WHEN 'SUBMITTED'   THEN NEW.status IN ('VALIDATED', 'QUEUED', 'FAILED', 'CANCELLED')
-    ELSE false END)
-EXECUTE FUNCTION refuse_arrow();
-
--- What the verbs keep beside the rows of jobs, they keep themselves, for many jobs in one statement. Sessions that are not
--- theirs, which do not say `aura.verb`, have it kept by this trigger, row by row.
+-- What the verbs keep beside the rows of jobs, they keep themselves, for many jobs in one statement, and each of their statements
+-- names the state that it changes. For sessions that are not theirs, which do not say `aura.verb`, this trigger does it, row by
+-- row. It comes after the change: a trigger before it would lock each row first.
 CREATE FUNCTION keep_by_hand() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     known boolean;
@@ -322,6 +335,20 @@ BEGIN
     END IF;
     IF TG_OP = 'DELETE' THEN
         RETURN NULL;
+    END IF;
+    -- A state changes only along the arrows.
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.status <> NEW.status AND NOT (CASE OLD.status
+            WHEN 'QUEUED'      THEN NEW.status IN ('ASSIGNED', 'FAILED', 'CANCELLED')
+            WHEN 'ASSIGNED'    THEN NEW.status IN ('IN_PROGRESS', 'QUEUED', 'FAILED', 'CANCELLED')
+            WHEN 'IN_PROGRESS' THEN NEW.status IN ('SUBMITTED', 'QUEUED', 'FAILED', 'CANCELLED')
+            WHEN 'SUBMITTED'   THEN NEW.status IN ('VALIDATED', 'QUEUED', 'FAILED', 'CANCELLED')
+            ELSE false END) THEN
+            RAISE EXCEPTION 'a job may not go from % to %', OLD.status, NEW.status USING ERRCODE = 'check_violation';
+        END IF;
+        IF OLD.status <> NEW.status THEN
+            UPDATE job_flags SET closed_at = clock_timestamp() WHERE closed_at IS NULL AND job_id = NEW.id;
+        END IF;
     END IF;
     IF NEW.worker_id !~ '^[-A-Za-z0-9._:/@+]{1,128}$' THEN
         RAISE EXCEPTION '% is no worker''s id', NEW.worker_id USING ERRCODE = 'check_violation';
@@ -339,11 +366,6 @@ BEGIN
         INSERT INTO claims (until, jobs) VALUES (coalesce(NEW.lease_until, '-infinity'), ARRAY[NEW.id]);
     ELSIF known THEN
         INSERT INTO handed_in (prds) VALUES (ARRAY[NEW.prd_id]);
-    END IF;
-    IF TG_OP = 'UPDATE' THEN
-        IF OLD.status <> NEW.status THEN
-            UPDATE job_flags SET closed_at = clock_timestamp() WHERE closed_at IS NULL AND job_id = NEW.id;
-        END IF;
     END IF;
     RETURN NULL;
 END $$;
@@ -386,5 +408,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER alerts_made AFTER INSERT ON alerts FOR EACH ROW EXECUTE FUNCTION tell_alert();
-CREATE TRIGGER job_events_flagged AFTER INSERT ON job_events FOR EACH ROW
+CREATE TRIGGER audit_log_flagged AFTER INSERT ON audit_log FOR EACH ROW
+WHEN (NEW.action = 'audit_flag' AND NEW.job_id IS NOT NULL) EXECUTE FUNCTION tell_alert();
+CREATE TRIGGER job_events_flagged AFTER INSERT ON job_events_by_hand FOR EACH ROW
 WHEN (NEW.event_type = 'audit_flag') EXECUTE FUNCTION tell_alert();

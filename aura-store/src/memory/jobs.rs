@@ -265,7 +265,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
-        Ok(self.verb(|state| reports.iter().map(|report| state.report(report)).collect()))
+        Ok(self.verb(|state| state.report(reports)))
     }
 
     async fn release(&self, releases: &[Release]) -> Result<Each<JobStatus>, StoreError> {

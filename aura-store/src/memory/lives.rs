@@ -6,14 +6,15 @@ use aura_core::{
     Action, Actor, JobId, JobState, JobStatus, Lease, LeaseProof, ModelId, StoreError, WorkerId,
     contract::{
         Release, Report, Reported,
-        store::{Assignment, Claim, ClaimedJob, Expired, Wanted},
+        store::{Assignment, Claim, ClaimedJob, Each, Expired, Wanted},
     },
     job::{Delivery, Door, FencingToken},
 };
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::state::State;
+use crate::facts::{facts_of_all, groups};
 
 impl State {
     pub(super) fn assign(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
@@ -77,7 +78,14 @@ impl State {
                 ids
             }
         };
-        wanted.into_iter().map(|id| self.claim_one(id, claim)).collect()
+        let claimed: Vec<_> = wanted.into_iter().map(|id| self.claim_one(id, claim)).collect::<Result<_, _>>()?;
+        let keyed = claimed.iter().map(|ClaimedJob { job, .. }| ((job.state.model(), job.attempt), job));
+        for ((model, _), jobs) in groups(keyed) {
+            let Some(JobState::InProgress { lease, .. }) = jobs.first().map(|job| &job.state) else { continue };
+            let details = facts_of_all(&jobs, self.model_name(model).as_str(), claim_details(lease));
+            self.log(Actor::worker(&claim.worker), Action::JobClaimed, details);
+        }
+        Ok(claimed)
     }
 
     fn check_claimable(&self, id: JobId) -> Result<(), StoreError> {
@@ -111,14 +119,8 @@ impl State {
             claimed_at: now,
             door: claim.door,
         };
-        let details = json!({ "worker": claim.worker, "token": lease.token, "until": lease.until });
-        self.advance(
-            id,
-            JobState::InProgress { model, lease },
-            Actor::worker(&claim.worker),
-            Action::JobClaimed,
-            details,
-        )?;
+        let details = claim_details(&lease);
+        self.advance_among_others(id, JobState::InProgress { model, lease }, Action::JobClaimed, details)?;
         let job = self.row(id)?.job.clone();
         let prd = self.prds.get(&job.prd_id).cloned().ok_or_else(|| StoreError::not_found("PRD", job.prd_id))?;
         Ok(ClaimedJob { job, prd })
@@ -164,7 +166,25 @@ impl State {
         Ok(until)
     }
 
-    pub(super) fn report(&mut self, report: &Report) -> Result<Reported, StoreError> {
+    pub(super) fn report(&mut self, reports: &[Report]) -> Each<Reported> {
+        let answers: Each<_> = reports.iter().map(|report| self.report_one(report)).collect();
+        let taken = answers.iter().flatten().filter(|taken| !taken.repeated);
+        let jobs: Vec<_> = taken.filter_map(|taken| self.jobs.get(&taken.job)).map(|row| row.job.clone()).collect();
+        let keyed = jobs.iter().filter_map(|job| match &job.state {
+            JobState::Submitted { model, delivery } => {
+                Some(((&delivery.worker, delivery.claimed_at, *model, job.attempt, delivery.success), job))
+            }
+            _ => None,
+        });
+        for ((worker, _, model, _, success), jobs) in groups(keyed) {
+            let name = self.model_name(Some(model));
+            let details = facts_of_all(&jobs, name.as_str(), json!({ "worker": worker, "success": success }));
+            self.log(Actor::worker(worker), Action::JobSubmitted, details);
+        }
+        answers
+    }
+
+    fn report_one(&mut self, report: &Report) -> Result<Reported, StoreError> {
         let LeaseProof { job: id, worker, token } = &report.proof;
         let row = self.row(*id)?;
         if let Some(first) = &row.report
@@ -187,13 +207,7 @@ impl State {
             reported_at: self.now,
         };
         let details = json!({ "worker": worker, "success": report.success });
-        self.advance(
-            *id,
-            JobState::Submitted { model, delivery },
-            Actor::worker(worker),
-            Action::JobSubmitted,
-            details,
-        )?;
+        self.advance_among_others(*id, JobState::Submitted { model, delivery }, Action::JobSubmitted, details)?;
         self.row_mut(*id)?.report = Some(report.clone());
         Ok(Reported { job: *id, repeated: false })
     }
@@ -230,4 +244,9 @@ impl State {
         }
         Ok(expired)
     }
+}
+
+/// What the trail says of a claim.
+fn claim_details(lease: &Lease) -> Value {
+    json!({ "worker": lease.worker, "token": lease.token, "until": lease.until })
 }

@@ -78,7 +78,22 @@ impl State {
         self.audit.push(entry);
     }
 
-    /// Writes one event of a job together with its audit entry.
+    /// Writes one line of a job's history.
+    fn line(&mut self, id: JobId, action: Action, details: Value) -> Result<(), StoreError> {
+        let now = self.now;
+        let event = self.events + 1;
+        self.row_mut(id)?.events.push(JobEvent {
+            id: event,
+            job_id: id,
+            event_type: action.as_str().to_owned(),
+            details,
+            created_at: now,
+        });
+        self.events = event;
+        Ok(())
+    }
+
+    /// Writes one line of a job's history together with its audit entry.
     pub(super) fn record(
         &mut self,
         id: JobId,
@@ -86,18 +101,9 @@ impl State {
         action: Action,
         mut details: Value,
     ) -> Result<(), StoreError> {
-        let now = self.now;
-        let event = self.events + 1;
-        let row = self.row_mut(id)?;
+        self.line(id, action, details.clone())?;
+        let row = self.row(id)?;
         let (prd, attempt, model) = (row.job.prd_id, row.job.attempt, row.job.state.model());
-        row.events.push(JobEvent {
-            id: event,
-            job_id: id,
-            event_type: action.as_str().to_owned(),
-            details: details.clone(),
-            created_at: now,
-        });
-        self.events = event;
         if let Value::Object(fields) = &mut details {
             fields.insert("job_id".to_owned(), json!(id));
             fields.insert("prd_id".to_owned(), json!(prd));
@@ -111,7 +117,7 @@ impl State {
         Ok(())
     }
 
-    /// Moves a job along a legal arrow, with its event, its audit entry and every index.
+    /// Moves a job along a legal arrow, with its line of history, its audit entry and every index.
     pub(super) fn advance(
         &mut self,
         id: JobId,
@@ -120,6 +126,23 @@ impl State {
         action: Action,
         details: Value,
     ) -> Result<(), StoreError> {
+        self.shift(id, next)?;
+        self.record(id, actor, action, details)
+    }
+
+    /// The same for a job whose audit entry names others too, and is written behind it.
+    pub(super) fn advance_among_others(
+        &mut self,
+        id: JobId,
+        next: JobState,
+        action: Action,
+        details: Value,
+    ) -> Result<(), StoreError> {
+        self.shift(id, next)?;
+        self.line(id, action, details)
+    }
+
+    fn shift(&mut self, id: JobId, next: JobState) -> Result<(), StoreError> {
         let now = self.now;
         let row = self.row_mut(id)?;
         let (from, to) = (row.job.state.status(), next.status());
@@ -133,7 +156,7 @@ impl State {
         self.unindex(id, &before);
         self.index(id, &after);
         self.reconsider(prd);
-        self.record(id, actor, action, details)
+        Ok(())
     }
 
     pub(super) fn index(&mut self, id: JobId, state: &JobState) {

@@ -167,7 +167,7 @@ impl Core {
         let mut answers = Vec::with_capacity(changes.len());
         for change in changes {
             match change_one(&mut write, change).await {
-                Err(error) if !crate::facts::concerns_one_item(&error) => return Err(error),
+                Err(error) if !crate::sql::concerns_one_item(&error) => return Err(error),
                 answer => answers.push(answer),
             }
         }

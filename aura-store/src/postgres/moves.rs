@@ -30,7 +30,7 @@ impl Moves {
     }
 
     /// The accountant has to look at this PRD.
-    pub(super) fn to_assess(&mut self, prd: PrdId) {
+    pub(super) fn assess_later(&mut self, prd: PrdId) {
         self.handed_in.insert(prd.as_uuid());
     }
 

@@ -1,7 +1,7 @@
-//! What a verb leaves behind: lines of job histories and chained audit entries, written in the verb's own transaction.
+//! What a verb leaves behind: chained audit entries, written in the verb's own transaction. They are the histories of jobs, too.
 
 use aura_core::{
-    Action, Actor, AuditEntry, AuditSeq, JobId, StoreError,
+    Action, Actor, AuditEntry, AuditSeq, FencingToken, Job, JobId, StoreError,
     audit::{EntryHash, NewEntry},
 };
 use serde_json::Value;
@@ -9,39 +9,45 @@ use uuid::Uuid;
 
 use super::{row::Named, value, write::Write};
 
-/// Events and entries of one verb, in order.
+/// Entries of one verb, in order, each with what it is filed under.
 #[derive(Debug, Default)]
-pub(super) struct Trail {
-    jobs: Vec<Uuid>,
-    events: Vec<&'static str>,
-    facts: Vec<String>,
-    entries: Vec<NewEntry>,
-}
+pub(super) struct Trail(Vec<(NewEntry, Option<Uuid>, Option<i64>)>);
 
 impl Trail {
     /// Adds an audit entry.
     pub(super) fn entry(&mut self, actor: &Actor, action: Action, details: Value) {
-        self.entries.push(NewEntry { actor: actor.clone(), action, details: value::json(details) });
+        self.add(actor, action, details, None, None);
     }
 
-    /// Adds a line of a job's history and the audit entry that goes with it. The line is its job's: it does not repeat whose.
+    /// Adds an audit entry that is a line of a job's history.
     pub(super) fn both(&mut self, actor: &Actor, job: JobId, action: Action, details: Value) {
-        self.jobs.push(job.as_uuid());
-        self.events.push(action.as_str());
-        let details = value::json(details);
-        let mut facts = details.clone();
-        if let Some(facts) = facts.as_object_mut() {
-            facts.remove("job_id");
-            facts.remove("prd_id");
+        self.add(actor, action, details, Some(job.as_uuid()), None);
+    }
+
+    /// Adds an audit entry that is a line in the history of each of these jobs, which were claimed together under this token.
+    pub(super) fn of_claim(
+        &mut self,
+        actor: &Actor,
+        jobs: &[&Job],
+        token: FencingToken,
+        action: Action,
+        details: Value,
+    ) {
+        match jobs {
+            [one] => self.both(actor, one.id, action, details),
+            _ => self.add(actor, action, details, None, Some(token.0)),
         }
-        self.facts.push(facts.to_string());
-        self.entries.push(NewEntry { actor: actor.clone(), action, details });
+    }
+
+    fn add(&mut self, actor: &Actor, action: Action, details: Value, job: Option<Uuid>, lease: Option<i64>) {
+        let entry = NewEntry { actor: actor.clone(), action, details: value::json(details) };
+        self.0.push((entry, job, lease));
     }
 
     /// Writes everything; answers with the place of the last entry, if there was one. The row that is locked here comes last in
     /// every verb and is held until the commit: entries get their places in the order of commits.
     pub(super) async fn write(self, write: &mut Write<'_>) -> Result<Option<i64>, StoreError> {
-        if self.entries.is_empty() {
+        if self.0.is_empty() {
             return Ok(None);
         }
         let at = write.now;
@@ -52,7 +58,8 @@ impl Trail {
         let (mut seq, mut head): (i64, _) = (named.get("seq")?, EntryHash(named.get("hash")?));
         let first = seq + 1;
         let (mut actors, mut actions, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for entry in self.entries {
+        let (mut jobs, mut leases) = (Vec::new(), Vec::new());
+        for (entry, job, lease) in self.0 {
             seq += 1;
             let sealed = AuditEntry::seal(entry, AuditSeq(seq), at, &head);
             head = sealed.hash.unwrap_or_else(EntryHash::genesis);
@@ -60,29 +67,27 @@ impl Trail {
             actions.push(sealed.action);
             details.push(sealed.details.to_string());
             hashes.push(head.0.clone());
+            jobs.push(job);
+            leases.push(lease);
         }
         let query = sqlx::query(
-            "WITH events AS (
-                 INSERT INTO job_events (job_id, event_type, details, created_at)
-                 SELECT job, type, facts::jsonb, $1 FROM unnest($2::uuid[], $3::text[], $4::text[]) AS new (job, type, facts)
-             ), entries AS (
-                 INSERT INTO audit_log (id, actor, action, details, created_at, hash)
-                 SELECT $5 + n - 1, actor, action, facts::jsonb, $1, decode(hash, 'hex')
-                 FROM unnest($6::text[], $7::text[], $8::text[], $9::text[])
-                     WITH ORDINALITY AS new (actor, action, facts, hash, n)
+            "WITH entries AS (
+                 INSERT INTO audit_log (id, actor, action, details, created_at, hash, job_id, lease)
+                 SELECT $2 + n - 1, actor, action, facts::jsonb, $1, decode(hash, 'hex'), job, lease
+                 FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bigint[])
+                     WITH ORDINALITY AS new (actor, action, facts, hash, job, lease, n)
              )
-             UPDATE audit_head SET seq = $10, hash = decode($11, 'hex')",
+             UPDATE audit_head SET seq = $9, hash = decode($10, 'hex')",
         );
         let query = query
             .bind(at)
-            .bind(self.jobs)
-            .bind(self.events)
-            .bind(self.facts)
             .bind(first)
             .bind(actors)
             .bind(actions)
             .bind(details)
             .bind(hashes)
+            .bind(jobs)
+            .bind(leases)
             .bind(seq)
             .bind(head.0);
         write.run(query).await?;

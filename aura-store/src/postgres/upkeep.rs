@@ -15,8 +15,8 @@ const EVERY: Duration = Duration::from_secs(15);
 const AHEAD: u32 = 2;
 /// How many counting rows there may be before they are folded.
 const FOLD: i64 = 200;
-/// Tables that are cut into months.
-const BY_MONTH: [&str; 2] = ["job_events", "audit_log"];
+/// The table that is cut into months.
+const BY_MONTH: &str = "audit_log";
 const ACTION: &str = "keep the tables in shape";
 
 /// Begins to keep the tables in shape, until the store is gone.
@@ -82,50 +82,46 @@ async fn make_months(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sq
     for ahead in 0..=AHEAD {
         let Some(month) = month(now).checked_add_months(Months::new(ahead)) else { continue };
         let Some(end) = month.checked_add_months(Months::new(1)) else { continue };
-        for table in BY_MONTH {
-            let name = part(table, month);
-            let query = format!("SELECT to_regclass('{name}') IS NOT NULL AS there");
-            let row = sqlx::raw_sql(AssertSqlSafe(query)).fetch_one(&mut *tx).await?;
-            if row.try_get::<bool, _>("there")? {
-                continue;
-            }
-            let make = format!(
-                "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{month} 00:00:00+00') TO ('{end} 00:00:00+00')"
-            );
-            sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *tx).await?;
+        let name = part(BY_MONTH, month);
+        let query = format!("SELECT to_regclass('{name}') IS NOT NULL AS there");
+        let row = sqlx::raw_sql(AssertSqlSafe(query)).fetch_one(&mut *tx).await?;
+        if row.try_get::<bool, _>("there")? {
+            continue;
         }
+        let make = format!(
+            "CREATE TABLE {name} PARTITION OF {BY_MONTH} FOR VALUES FROM ('{month} 00:00:00+00') TO ('{end} 00:00:00+00')"
+        );
+        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *tx).await?;
     }
     Ok(())
 }
 
-/// Drops the months that ended before `oldest`. Of the audit log, the last entry that goes is remembered: the chain that stays
-/// is checked behind it.
+/// Drops the months that ended before `oldest`. The last entry that goes is remembered: the chain that stays is checked behind
+/// it.
 async fn drop_months(tx: &mut PgConnection, oldest: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    for table in BY_MONTH {
-        let query = format!(
-            "SELECT relname::text AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-             WHERE inhparent = '{table}'::regclass ORDER BY relname"
-        );
-        for row in sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut *tx).await? {
-            let name: String = row.try_get("name")?;
-            if !month_of(table, &name).is_some_and(|month| ended_before(month, oldest)) {
-                continue;
-            }
-            if table == "audit_log" {
-                let anchor = format!(
-                    "INSERT INTO audit_anchor AS anchor (seq, hash)
-                     SELECT max(id), (SELECT hash FROM {name} WHERE hash IS NOT NULL ORDER BY id DESC LIMIT 1)
-                     FROM {name} HAVING max(id) IS NOT NULL
-                     ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
-                     WHERE anchor.seq < excluded.seq"
-                );
-                sqlx::raw_sql(AssertSqlSafe(anchor)).execute(&mut *tx).await?;
-            }
-            tracing::info!(part = name, "a month that is older than the retention is dropped");
-            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut *tx).await?;
+    let query = format!(
+        "SELECT relname::text AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+         WHERE inhparent = '{BY_MONTH}'::regclass ORDER BY relname"
+    );
+    for row in sqlx::raw_sql(AssertSqlSafe(query)).fetch_all(&mut *tx).await? {
+        let name: String = row.try_get("name")?;
+        if !month_of(BY_MONTH, &name).is_some_and(|month| ended_before(month, oldest)) {
+            continue;
         }
+        let anchor = format!(
+            "INSERT INTO audit_anchor AS anchor (seq, hash)
+             SELECT max(id), (SELECT hash FROM {name} WHERE hash IS NOT NULL ORDER BY id DESC LIMIT 1)
+             FROM {name} HAVING max(id) IS NOT NULL
+             ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
+             WHERE anchor.seq < excluded.seq"
+        );
+        sqlx::raw_sql(AssertSqlSafe(anchor)).execute(&mut *tx).await?;
+        tracing::info!(part = name, "a month that is older than the retention is dropped");
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {name}"))).execute(&mut *tx).await?;
     }
-    Ok(())
+    // Few lines are written by hand.
+    let query = format!("DELETE FROM job_events_by_hand WHERE created_at < '{} 00:00:00+00'", month(oldest));
+    sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut *tx).await.map(drop)
 }
 
 /// The first day of a month.

@@ -11,7 +11,7 @@ use sqlx::{
 };
 
 use super::{SqliteStore, error::failed, moment, trail::Trail};
-use crate::facts::concerns_one_item;
+use crate::sql::concerns_one_item;
 
 /// A statement with its values.
 pub(super) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;

@@ -144,7 +144,7 @@ async fn a_file_of_the_first_schema_is_brought_up_to_date_and_keeps_its_rows() {
     old.close().await;
     let store = SqliteStore::open(&path).await.unwrap();
     let models = store.models().await.unwrap();
-    assert_eq!((models.len(), models[0].name.as_str()), (1, "hired_before"));
+    assert_eq!((models.len(), models[0].profile.name.as_str()), (1, "hired_before"));
 }
 
 #[tokio::test]

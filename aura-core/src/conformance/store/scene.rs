@@ -175,8 +175,8 @@ impl<'h> Scene<'h> {
 
     /// How many entries of the audit log, and how many events of the job, have this word.
     pub(super) async fn count(&self, job: JobId, action: Action) -> (usize, usize) {
-        let of_job =
-            |entry: &&AuditEntry| entry.action == action.as_str() && entry.details.get("job_id") == Some(&json!(job));
+        let id = job.to_string();
+        let of_job = |entry: &&AuditEntry| entry.action == action.as_str() && entry.job_ids().any(|named| named == id);
         let entries = self.audit().await.iter().filter(of_job).count();
         let events = self.store.job_events(job).await.expect("readable");
         (entries, events.iter().filter(|event| event.event_type == action.as_str()).count())

@@ -51,6 +51,43 @@ pub async fn each_change_of_state_has_one_event_and_one_audit_entry(harness: &im
     assert!(events.is_sorted_by_key(|event| event.id), "oldest first");
 }
 
+/// What a worker does with several jobs in one call is one entry that names them all, and a line in the history of each.
+pub async fn a_claim_of_several_jobs_has_one_entry_and_an_event_in_each_history(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    for _ in 0..3 {
+        scene.assigned(&model).await;
+    }
+    let jobs: Vec<_> = scene.claim_any(&[&model], "w", 5).await.into_iter().map(|claimed| claimed.job).collect();
+    assert_eq!(jobs.len(), 3);
+    let reports: Vec<_> = jobs.iter().take(2).map(|job| report(proof(job, "w"), json!({}))).collect();
+    for answer in scene.store.report(&reports).await.expect("a batch") {
+        answer.expect("reported");
+    }
+    let named = |entries: &[crate::AuditEntry], action: Action| -> Vec<usize> {
+        let of_action = entries.iter().filter(|entry| entry.action == action.as_str());
+        of_action.map(|entry| entry.job_ids().count()).collect()
+    };
+    let entries = scene.audit().await;
+    assert_eq!(named(&entries, Action::JobClaimed), [3]);
+    assert_eq!(named(&entries, Action::JobSubmitted), [2]);
+    for job in &jobs {
+        assert_eq!(scene.count(job.id, Action::JobClaimed).await, (1, 1));
+    }
+
+    // A job that comes back keeps the lines of the claim before.
+    let third = jobs.last().expect("three");
+    let release = Release { proof: proof(third, "w"), reason: "busy".to_owned(), retry_after: None, blameless: false };
+    only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
+    scene.assign(third.id, &model).await.expect("assigned");
+    scene.claim(third.id, "w").await.expect("claimed");
+    assert_eq!(scene.count(third.id, Action::JobClaimed).await, (2, 2));
+    for job in jobs.iter().take(2) {
+        assert_eq!(scene.count(job.id, Action::JobClaimed).await, (1, 1));
+        assert_eq!(scene.count(job.id, Action::JobSubmitted).await, (1, 1));
+    }
+}
+
 /// The places have no gap, and pages of any size are the whole chain.
 pub async fn the_chain_has_no_gap_and_verifies(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;

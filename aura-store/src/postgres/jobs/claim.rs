@@ -20,7 +20,7 @@ use super::{
     list::{PRDS_BY_ID, uuids},
     record::{self, door_word, job_columns},
 };
-use crate::facts::facts;
+use crate::facts::{facts_of_all, groups};
 
 const ACTION: &str = "claim jobs";
 
@@ -138,7 +138,7 @@ async fn claim_once(
         core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
         taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));
     }
-    leave_trail(&mut write, taken.iter().map(|(_, job)| job)).await?;
+    leave_trail(&mut write, taken.iter().map(|(claim, job)| (*claim, job))).await?;
     write.commit().await?;
     Ok(taken)
 }
@@ -215,7 +215,7 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job
         .bind(door_word(claim.door))
         .bind(value::after(write.now, claim.lease));
     let jobs = each(&write.rows(query).await?, record::job)?;
-    leave_trail(&mut write, jobs.iter()).await?;
+    leave_trail(&mut write, jobs.iter().map(|job| (0, job))).await?;
     write.commit().await?;
     Ok(jobs)
 }
@@ -252,14 +252,21 @@ async fn check(write: &mut Write<'_>, id: JobId) -> Result<(), StoreError> {
     }
 }
 
-async fn leave_trail(write: &mut Write<'_>, jobs: impl Iterator<Item = &Job> + Clone) -> Result<(), StoreError> {
-    let names = write.names_of(jobs.clone().filter_map(|job| job.state.model())).await?;
-    for job in jobs {
-        let JobState::InProgress { model, lease } = &job.state else { continue };
-        write.moves.moved(job.id, JobStatus::Assigned, JobStatus::InProgress, Some(*model));
+/// Leaves an entry for each claim, or for each model and attempt within it.
+async fn leave_trail(
+    write: &mut Write<'_>,
+    taken: impl Iterator<Item = (usize, &Job)> + Clone,
+) -> Result<(), StoreError> {
+    let names = write.names_of(taken.clone().filter_map(|(_, job)| job.state.model())).await?;
+    for ((_, model, _), jobs) in groups(taken.map(|(claim, job)| ((claim, job.state.model(), job.attempt), job))) {
+        let Some(JobState::InProgress { lease, .. }) = jobs.first().map(|job| &job.state) else { continue };
+        for job in &jobs {
+            write.moves.moved(job.id, JobStatus::Assigned, JobStatus::InProgress, model);
+        }
+        let name = model.and_then(|model| names.get(&model));
         let more = json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
-        let details = facts(job, names.get(model).map(String::as_str), more);
-        write.trail.both(&Actor::worker(&lease.worker), job.id, Action::JobClaimed, details);
+        let details = facts_of_all(&jobs, name.map(String::as_str), more);
+        write.trail.of_claim(&Actor::worker(&lease.worker), &jobs, lease.token, Action::JobClaimed, details);
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ impl Back {
                      lease_until = NULL, max_attempts = back.most,
                      tried = CASE WHEN attempt < back.most AND assigned_model <> ALL (tried) THEN tried || assigned_model
                                   ELSE tried END,
+                     leases = CASE WHEN attempt < back.most THEN leases || lease_token ELSE leases END,
                      assigned_model = CASE WHEN attempt < back.most THEN NULL ELSE assigned_model END,
                      worker_id = CASE WHEN attempt < back.most THEN NULL ELSE worker_id END,
                      not_before = CASE WHEN attempt < back.most THEN back.not_before END,
@@ -210,7 +211,7 @@ fn record_return(
     }
     write.moves.moved(job.id, JobStatus::InProgress, status, job.state.model());
     if status.is_final() {
-        write.moves.to_assess(job.prd_id);
+        write.moves.assess_later(job.prd_id);
     }
     write.trail.both(actor, job.id, action, facts(job, name.map(String::as_str), more));
     status

@@ -188,11 +188,11 @@ pub(super) async fn job_counts(core: &Core) -> Result<Vec<JobCount>, StoreError>
     Ok(counts)
 }
 
-/// Only months since the job was made are looked at.
+/// Only months since the job was made are looked at. Lines by hand stand by their time among the others.
 pub(super) async fn job_events(core: &Core, job: JobId) -> Result<Vec<JobEvent>, StoreError> {
     let query = sqlx::query(
         "SELECT id, job_id, event_type, details, created_at FROM job_events
-         WHERE job_id = $1 AND created_at >= coalesce((SELECT created_at FROM jobs WHERE id = $1), '-infinity') ORDER BY id",
+         WHERE job_id = $1 AND created_at >= coalesce((SELECT created_at FROM jobs WHERE id = $1), '-infinity') ORDER BY created_at, id",
     );
     each(&core.replica_rows("read a job's history", query.bind(job.as_uuid())).await?, |row| {
         let named = Named::new("job event", row);

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::super::row::Named;
-use crate::facts::ReportBody;
+use crate::sql::ReportBody;
 
 /// Jobs that are in progress, or were a moment ago.
 macro_rules! claimed_lately {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Action, Actor, FencingToken, JobId, JobStatus, StoreError, WorkerId,
+    Action, Actor, FencingToken, Job, JobId, JobState, JobStatus, StoreError, WorkerId,
     contract::{Report, Reported, store::Each},
 };
 use serde_json::json;
@@ -17,7 +17,10 @@ use super::{
     list::uuids,
     record::{self, job_columns},
 };
-use crate::facts::{ReportBody, facts};
+use crate::{
+    facts::{facts_of_all, groups},
+    sql::ReportBody,
+};
 
 pub(super) async fn report(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
     again(|| report_once(core, reports)).await
@@ -43,18 +46,15 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         job_columns!()
     ));
     let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now);
-    let taken = each(&write.rows(query).await?, |row| Ok((record::item(row)?, record::job(row)?)))?;
-    let names = write.names_of(taken.iter().filter_map(|(_, job)| job.state.model())).await?;
-    for (item, job) in taken {
-        let Some(report) = reports.get(item) else { continue };
-        let name = job.state.model().and_then(|model| names.get(&model));
-        let more = json!({ "worker": report.proof.worker, "success": report.success });
-        let details = facts(&job, name.map(String::as_str), more);
-        write.moves.moved(job.id, JobStatus::InProgress, JobStatus::Submitted, job.state.model());
-        write.moves.to_assess(job.prd_id);
-        write.trail.both(&Actor::worker(&report.proof.worker), job.id, Action::JobSubmitted, details);
-        answers.set(item, Ok(Reported { job: job.id, repeated: false }));
+    let taken = each(&write.rows(query).await?, |row| {
+        Ok((record::item(row)?, FencingToken(Named::new("job", row).get("lease_token")?), record::job(row)?))
+    })?;
+    for (item, ..) in &taken {
+        if let Some(report) = reports.get(*item) {
+            answers.set(*item, Ok(Reported { job: report.proof.job, repeated: false }));
+        }
     }
+    leave_trail(&mut write, &taken).await?;
     let missing = answers.missing();
     let known = reports_of(&mut write, missing.iter().filter_map(|item| reports.get(*item))).await?;
     for item in missing {
@@ -63,6 +63,26 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
     }
     write.commit().await?;
     answers.all()
+}
+
+/// Leaves an entry for all that was handed in of one claim with the same success, by model and attempt.
+async fn leave_trail(write: &mut Write<'_>, taken: &[(usize, FencingToken, Job)]) -> Result<(), StoreError> {
+    let names = write.names_of(taken.iter().filter_map(|(.., job)| job.state.model())).await?;
+    let keyed = taken.iter().filter_map(|(_, token, job)| match &job.state {
+        JobState::Submitted { model, delivery } => Some(((*token, *model, job.attempt, delivery.success), job)),
+        _ => None,
+    });
+    for ((token, model, _, success), jobs) in groups(keyed) {
+        let Some(JobState::Submitted { delivery, .. }) = jobs.first().map(|job| &job.state) else { continue };
+        for job in &jobs {
+            write.moves.moved(job.id, JobStatus::InProgress, JobStatus::Submitted, Some(model));
+            write.moves.assess_later(job.prd_id);
+        }
+        let more = json!({ "worker": delivery.worker, "success": success });
+        let details = facts_of_all(&jobs, names.get(&model).map(String::as_str), more);
+        write.trail.of_claim(&Actor::worker(&delivery.worker), &jobs, token, Action::JobSubmitted, details);
+    }
+    Ok(())
 }
 
 fn body_of(report: &Report) -> ReportBody {

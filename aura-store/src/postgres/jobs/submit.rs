@@ -153,7 +153,7 @@ async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usiz
     }
     // A PRD without jobs has to be looked at too, although no job will be handed in.
     for prd in without {
-        write.moves.to_assess(prd);
+        write.moves.assess_later(prd);
     }
     Ok(())
 }

@@ -96,10 +96,13 @@ pub(super) async fn failing_jobs(
     more_than: u32,
 ) -> Result<Vec<(JobId, u32)>, StoreError> {
     let query = sqlx::query(
-        "SELECT failed.job_id AS id, count(*) AS failures FROM job_events AS failed
-         WHERE failed.event_type = 'test_failed' AND failed.created_at >= $1
-           AND failed.id > coalesce((SELECT max(stored.id) FROM job_events AS stored
-                                     WHERE stored.job_id = failed.job_id AND stored.event_type = 'artifact.stored'), 0)
+        "SELECT failed.job_id AS id, count(*) AS failures FROM (
+             SELECT id, job_id, created_at FROM audit_log WHERE action = 'test_failed' AND job_id IS NOT NULL UNION ALL
+             SELECT id, job_id, created_at FROM job_events_by_hand WHERE event_type = 'test_failed'
+         ) AS failed
+         WHERE failed.created_at >= $1
+           AND failed.id > coalesce((SELECT max(stored.id) FROM audit_log AS stored
+                                     WHERE stored.job_id = failed.job_id AND stored.action = 'artifact.stored'), 0)
            AND failed.created_at >= coalesce((SELECT max(created_at) FROM model_artifacts
                                               WHERE model_artifacts.job_id = failed.job_id), '-infinity')
          GROUP BY failed.job_id HAVING count(*) > $2 ORDER BY min(failed.id)",

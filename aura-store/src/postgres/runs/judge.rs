@@ -117,6 +117,7 @@ async fn move_on(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<(), Store
                  reason = CASE WHEN next.status = 'FAILED' THEN next.why END,
                  tried = CASE WHEN next.status = 'QUEUED' AND assigned_model <> ALL (tried) THEN tried || assigned_model
                               ELSE tried END,
+                 leases = CASE WHEN next.status = 'QUEUED' THEN leases || lease_token ELSE leases END,
                  assigned_model = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE assigned_model END,
                  report_worker = CASE WHEN next.status = 'QUEUED' THEN worker_id END,
                  worker_id = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE worker_id END

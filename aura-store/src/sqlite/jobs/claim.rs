@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, Prd, PrdId, StoreError,
+    Action, Actor, Job, JobId, JobState, Lease, Prd, PrdId, StoreError,
     contract::store::{Claim, ClaimedJob, Wanted},
     job::Door,
 };
@@ -18,7 +18,7 @@ use super::{
     list::{PRDS_BY_ID, id_list},
     record::{self, job_columns},
 };
-use crate::facts::facts;
+use crate::facts::{facts, facts_of_all, groups};
 
 const ACTION: &str = "claim jobs";
 
@@ -45,11 +45,15 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim) -> Result<Vec<Clai
     }
     let jobs = take(&mut write, claim, &places).await?;
     let worker = Actor::worker(&claim.worker);
-    for job in &jobs {
-        let JobState::InProgress { model, lease } = &job.state else { continue };
-        let name = write.name_of(Some(*model)).await?;
-        let more = json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
-        write.trail.both(&worker, job.id, Action::JobClaimed, facts(job, name.as_deref(), more));
+    for ((model, _), jobs) in groups(jobs.iter().map(|job| ((job.state.model(), job.attempt), job))) {
+        let name = write.name_of(model).await?;
+        let told = |lease: &Lease| json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
+        for job in &jobs {
+            let JobState::InProgress { lease, .. } = &job.state else { continue };
+            write.trail.event(job.id, Action::JobClaimed, facts(job, name.as_deref(), told(lease)));
+        }
+        let Some(JobState::InProgress { lease, .. }) = jobs.first().map(|job| &job.state) else { continue };
+        write.trail.entry(&worker, Action::JobClaimed, facts_of_all(&jobs, name.as_deref(), told(lease)));
     }
     let prds = prds_of(&mut write, &jobs).await?;
     write.commit().await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::{row::Named, write::Write};
-use crate::facts::ReportBody;
+use crate::sql::ReportBody;
 
 /// The columns that [`job`] reads.
 macro_rules! job_columns {

@@ -1,7 +1,7 @@
 //! Reports: a worker hands in, once, however often it says so.
 
 use aura_core::{
-    Action, Actor, FencingToken, StoreError, WorkerId,
+    Action, Actor, FencingToken, Job, JobState, StoreError, WorkerId,
     contract::{Report, Reported, store::Each},
 };
 use serde_json::json;
@@ -14,19 +14,44 @@ use super::{
     },
     record::{self, job_columns},
 };
-use crate::facts::{ReportBody, facts};
+use crate::{
+    facts::{facts, facts_of_all, groups},
+    sql::ReportBody,
+};
 
 pub(super) async fn report(store: &SqliteStore, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
     let mut write = store.write("take reports").await?;
     let mut answers = Vec::with_capacity(reports.len());
+    let mut taken = Vec::new();
     for report in reports {
-        answer(report_one(&mut write, report).await, &mut answers)?;
+        answer(report_one(&mut write, report, &mut taken).await, &mut answers)?;
     }
+    leave_trail(&mut write, &taken).await?;
     write.commit().await?;
     Ok(answers)
 }
 
-async fn report_one(write: &mut Write<'_>, report: &Report) -> Result<Reported, StoreError> {
+/// Leaves a line for each job, and an entry for all that was handed in of one claim with the same success, by model and attempt.
+async fn leave_trail(write: &mut Write<'_>, taken: &[Job]) -> Result<(), StoreError> {
+    let keyed = taken.iter().filter_map(|job| match &job.state {
+        JobState::Submitted { model, delivery } => {
+            Some(((&delivery.worker, delivery.claimed_at, *model, job.attempt, delivery.success), job))
+        }
+        _ => None,
+    });
+    for ((worker, _, model, _, success), jobs) in groups(keyed) {
+        let name = write.name_of(Some(model)).await?;
+        let more = || json!({ "worker": worker, "success": success });
+        for job in &jobs {
+            write.trail.event(job.id, Action::JobSubmitted, facts(job, name.as_deref(), more()));
+        }
+        let details = facts_of_all(&jobs, name.as_deref(), more());
+        write.trail.entry(&Actor::worker(worker), Action::JobSubmitted, details);
+    }
+    Ok(())
+}
+
+async fn report_one(write: &mut Write<'_>, report: &Report, taken: &mut Vec<Job>) -> Result<Reported, StoreError> {
     let proof = &report.proof;
     let body = ReportBody { success: report.success, details: report.details.clone() };
     let query = sqlx::query(concat!(
@@ -46,11 +71,8 @@ async fn report_one(write: &mut Write<'_>, report: &Report) -> Result<Reported, 
         return repeated(write, report, &body).await;
     };
     let job = record::job(&row)?;
-    let name = write.name_of(job.state.model()).await?;
-    let more = json!({ "worker": proof.worker, "success": report.success });
-    let details = facts(&job, name.as_deref(), more);
-    write.trail.both(&Actor::worker(&proof.worker), job.id, Action::JobSubmitted, details);
-    Ok(Reported { job: job.id, repeated: false })
+    taken.push(job);
+    Ok(Reported { job: proof.job, repeated: false })
 }
 
 /// The lease does not allow it: it is the report taken before, another one in its place, or too late.
