@@ -31,6 +31,8 @@ pub(crate) struct Duties {
     /// The terms there are; absent: nobody else uses the store, and every duty is this node's.
     terms: watch::Sender<Option<Vec<Term>>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Whether everything was given up; locked meanwhile, so that several who stop at once all wait for it.
+    left: tokio::sync::Mutex<bool>,
 }
 
 impl Duties {
@@ -42,7 +44,8 @@ impl Duties {
         lease: Duration,
     ) -> Result<Arc<Self>> {
         let terms = store.keep_duties(&node, lease).await?;
-        Ok(Arc::new(Self { store, clock, node, lease, terms: watch::Sender::new(terms), tasks: Mutex::default() }))
+        let (terms, tasks, left) = (watch::Sender::new(terms), Mutex::default(), tokio::sync::Mutex::new(false));
+        Ok(Arc::new(Self { store, clock, node, lease, terms, tasks, left }))
     }
 
     /// This process, among those that share the store.
@@ -111,14 +114,18 @@ impl Duties {
 
     /// Gives everything up, once the engines have ended.
     pub(crate) async fn leave(&self) {
-        if self.terms.borrow().is_none() {
+        let mut left = self.left.lock().await;
+        if *left || self.terms.borrow().is_none() {
             return;
         }
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
         self.change(Some(Vec::new()));
-        if let Err(error) = self.store.leave_duties(&self.node).await {
-            tracing::warn!(error = %Chain(&error), "the duties could not be given up: others take them when they end");
+        match self.store.leave_duties(&self.node).await {
+            Ok(_) => *left = true,
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "the duties could not be given up: others take them when they end");
+            }
         }
     }
 

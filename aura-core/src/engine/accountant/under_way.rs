@@ -61,10 +61,12 @@ impl Accountant {
         let mut stop = shutdown.signal();
         let mut under_way = UnderWay::default();
         loop {
-            if stop.is_stopping() && under_way.ids.is_empty() {
+            // Asked once: a signal that comes while PRDs are begun is the pause's to notice, or nobody would.
+            let is_stopping = stop.is_stopping();
+            if is_stopping && under_way.ids.is_empty() {
                 return;
             }
-            let begun = match stop.is_stopping() {
+            let begun = match is_stopping {
                 true => Ok(()),
                 false => self.begin(&mut under_way).await,
             };
@@ -73,7 +75,7 @@ impl Accountant {
                     self.note(ended).await;
                     true
                 }
-                pause = pace.pause("accountant", begun, self.settings.poll), if !stop.is_stopping() => {
+                pause = pace.pause("accountant", begun, self.settings.poll), if !is_stopping => {
                     under_way.ended.clear();
                     pause == Pause::GoOn
                 }

@@ -49,9 +49,11 @@ impl Worker {
         let mut pace = Pace::by_clock(&self.clock, &shutdown);
         let mut stop = shutdown.signal();
         while !stop.is_stopping() {
+            // The manager ends a claim that waits. One that is being written is waited for: dropped, it would leave a job with nobody
+            // until its lease ends.
             let claimed = tokio::select! {
                 claimed = self.claim() => claimed,
-                () = stop.stopping() => return,
+                () = stop.hand_back() => return,
             };
             let outcome = match claimed {
                 Ok(claimed) => {
