@@ -74,13 +74,17 @@ pub(crate) async fn alive() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// It takes work: it is not stopping, and its store answers.
+/// It takes work: it is not stopping, nor about to, and its store answers.
 #[utoipa::path(
     get, path = "/readyz", tag = "health", responses((status = 200, body = Object), (status = 503, body = Problem))
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Value>, Problem> {
     if app.orchestra.is_stopping() {
         return Err(aura_core::Error::Stopping.into());
+    }
+    if app.options.drain.has_begun() {
+        let detail = "this node is about to stop: it serves what comes, but new requests belong to another node";
+        return Err(Problem::unavailable(detail, ASK_AGAIN));
     }
     // Read where writes go, never from a copy: a copy may answer while nothing can be written.
     match tokio::time::timeout(PATIENCE, app.orchestra.job_counts()).await {

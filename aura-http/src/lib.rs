@@ -12,12 +12,15 @@
 //! There is no access control yet. Therefore [`serve`] refuses every address that is not loopback, and the router refuses
 //! requests whose `Host` or `Origin` is not this machine: see [`HttpOptions::allowed_hosts`].
 //!
+//! Behind a load balancer, a [`Drain`] takes the process out of it before it stops.
+//!
 //! A request is read by `params.rs` and `body.rs`, answered by the file named for its path, and every refusal is a
 //! [`Problem`] (RFC 9457). The calls are described at `/openapi.json`.
 
 mod alerts;
 mod body;
 mod dashboard;
+mod drain;
 mod events;
 mod health;
 mod job_view;
@@ -35,6 +38,7 @@ mod suite;
 mod trail;
 mod work;
 
+pub use drain::Drain;
 pub use options::HttpOptions;
 pub use problem::Problem;
 pub use router::router;

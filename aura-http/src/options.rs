@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Drain;
+
 /// Settings of the [`router`](crate::router); every value has a default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpOptions {
@@ -19,6 +21,8 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// How often a live stream without entries shows a sign of life (default 15 s).
     pub heartbeat: Duration,
+    /// Says on `/readyz` that the process will stop soon (default: a switch that nobody else has).
+    pub drain: Drain,
 }
 
 impl Default for HttpOptions {
@@ -30,6 +34,7 @@ impl Default for HttpOptions {
             max_body: 16 << 20,
             body_timeout: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
+            drain: Drain::default(),
         }
     }
 }

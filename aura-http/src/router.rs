@@ -16,7 +16,8 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    HttpOptions, Problem, alerts, dashboard, events, health, jobs, models, openapi::ApiDoc, origin, prds, trail, work,
+    HttpOptions, Problem, alerts, dashboard, drain, events, health, jobs, models, openapi::ApiDoc, origin, prds, trail,
+    work,
 };
 
 /// What every handler can reach.
@@ -76,6 +77,7 @@ pub fn router(orchestra: Orchestra, options: HttpOptions) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), origin::guard))
+        .layer(middleware::from_fn_with_state(app.clone(), drain::leave))
         .with_state(app)
 }
 
