@@ -6,7 +6,7 @@ mod crew;
 mod database;
 mod settings;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use aura_orchestra::{http, prelude::*};
 use settings::ServerSettings;
@@ -59,9 +59,11 @@ async fn run() -> Result<(), String> {
         println!("  for more   {hint}");
     }
 
-    let options = http::HttpOptions { notices: crew.notices, ..http::HttpOptions::default() };
+    let drain = http::Drain::default();
+    let options = http::HttpOptions { notices: crew.notices, drain: drain.clone(), ..http::HttpOptions::default() };
     let router = http::router(orchestra.clone(), options);
-    let served = http::serve(listener, router, stop_on_signal(orchestra.clone())).await;
+    let stop = stop_on_signal(orchestra.clone(), drain, settings.drain);
+    let served = http::serve(listener, router, stop).await;
     orchestra.stop().await;
     database.close().await;
     println!("stopped; nothing is lost");
@@ -77,37 +79,56 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     })
 }
 
-/// Waits for the first signal and stops claiming at once; requests under way are answered. A second signal ends the
-/// process, which loses nothing either: leases expire.
-async fn stop_on_signal(orchestra: Orchestra) {
-    signalled().await;
-    println!("stopping: running work may finish (again to stop at once)");
+/// Waits for the first signal. SIGTERM comes from whoever runs several nodes behind a load balancer: it gets the time to notice
+/// that this one leaves. Then claiming stops at once, and requests under way are answered. A second signal ends the process, which
+/// loses nothing either: leases expire.
+async fn stop_on_signal(orchestra: Orchestra, drain: http::Drain, time: Duration) {
+    let signal = signalled().await;
     tokio::spawn(async {
         signalled().await;
         std::process::exit(130);
     });
+    if signal == Signal::Terminate && !time.is_zero() {
+        println!(
+            "leaving the load balancer for {time:?}: /readyz says 503, everything is served (again to stop at once)"
+        );
+        drain.run(time).await;
+    }
+    println!("stopping: running work may finish (again to stop at once)");
     // Long polls and streams end when the orchestra begins to stop.
     tokio::spawn(async move { orchestra.stop().await });
 }
 
+/// Who asks it to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// Somebody at the terminal.
+    Interrupt,
+    /// A supervisor; there is no such signal outside Unix.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "never sent there"))]
+    Terminate,
+}
+
 #[cfg(unix)]
-async fn signalled() {
+async fn signalled() -> Signal {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => Signal::Interrupt,
+            _ = terminate.recv() => Signal::Terminate,
         },
         Err(error) => {
             tracing::warn!(%error, "SIGTERM cannot be caught");
             let _caught = tokio::signal::ctrl_c().await;
+            Signal::Interrupt
         }
     }
 }
 
 #[cfg(not(unix))]
-async fn signalled() {
+async fn signalled() -> Signal {
     let _caught = tokio::signal::ctrl_c().await;
+    Signal::Interrupt
 }
 
 /// An error with its causes, in one line.

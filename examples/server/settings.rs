@@ -20,6 +20,8 @@ pub(crate) struct ServerSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) database: Database,
     pub(crate) workers: usize,
+    /// How long the server is not ready and still serves, before it stops.
+    pub(crate) drain: Duration,
     pub(crate) orchestra: Settings,
     pub(crate) ollama_host: Option<String>,
     pub(crate) openai_key: Option<String>,
@@ -62,6 +64,7 @@ impl ServerSettings {
             listen,
             database: given.database.read()?,
             workers,
+            drain: drain()?,
             orchestra,
             ollama_host: text("OLLAMA_HOST"),
             openai_key: text("OPENAI_API_KEY"),
@@ -101,6 +104,14 @@ fn seconds(name: &str, default: f64) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration >= Duration::from_millis(100) && seconds <= 86_400.0 * 365.0 => Ok(duration),
         _ => Err(format!("{name} is {seconds}: it must be a number of seconds, at least 0.1")),
+    }
+}
+
+fn drain() -> Result<Duration, String> {
+    let seconds: f64 = number("AURA_DRAIN", None, 5.0)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if seconds <= 3600.0 => Ok(duration),
+        _ => Err(format!("AURA_DRAIN is {seconds}: it must be 0 to 3600 seconds")),
     }
 }
 

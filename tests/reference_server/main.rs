@@ -8,5 +8,6 @@ mod nodes;
 mod page;
 mod process;
 mod readiness;
+mod rolling;
 mod seed_worker;
 mod settings;

@@ -60,18 +60,6 @@ impl Nodes {
     }
 }
 
-async fn all_audit(server: &Server) -> Vec<Value> {
-    let mut entries: Vec<Value> = Vec::new();
-    loop {
-        let after = entries.last().map_or(0, |entry| entry["seq"].as_i64().expect("a place"));
-        let (_, page) = server.get(&format!("/audit?limit=1000&after={after}")).await;
-        match page.as_array().expect("entries").as_slice() {
-            [] => return entries,
-            page => entries.extend_from_slice(page),
-        }
-    }
-}
-
 /// Waits until a PRD has its verdict, and checks that its one job ended well, or badly with a reason, and no attempt twice.
 async fn ended_once(server: &Server, prd: &str, deadline: Instant) {
     let path = format!("/prds/{prd}/verdict?wait=10s");
@@ -110,7 +98,7 @@ async fn what_is_posted_to_one_node_is_done_and_seen_by_both() {
     }
     assert_eq!(nodes.scheduler().await, scheduler, "one node schedules all the time");
 
-    let entries = all_audit(&nodes.second).await;
+    let entries = nodes.second.audit().await;
     let count = |action: &str| entries.iter().filter(|entry| entry["action"] == action).count();
     assert_eq!(count("orchestra.started"), 2);
     assert_eq!(count("prd.settled"), prds.len(), "each PRD is settled once");
@@ -134,18 +122,18 @@ async fn when_the_node_that_schedules_is_killed_the_other_one_finishes_everythin
     let prds = nodes.submit(30).await;
     let settled = |entries: &[Value]| entries.iter().filter(|entry| entry["action"] == "prd.settled").count();
     let started = Instant::now();
-    while settled(&all_audit(&nodes.second).await) < 5 {
+    while settled(&nodes.second.audit().await) < 5 {
         assert!(started.elapsed() < DEADLINE, "nothing is settled");
     }
     let Nodes { first, second, url, _folders } = nodes;
     first.kill();
-    assert!(settled(&all_audit(&second).await) < prds.len(), "it was killed in the middle");
+    assert!(settled(&second.audit().await) < prds.len(), "it was killed in the middle");
 
     let deadline = Instant::now() + DEADLINE;
     for prd in &prds {
         ended_once(&second, prd, deadline).await;
     }
-    assert_eq!(settled(&all_audit(&second).await), prds.len(), "each PRD is settled once");
+    assert_eq!(settled(&second.audit().await), prds.len(), "each PRD is settled once");
     chain_holds(&second).await;
     let mut database = PgConnection::connect(&url).await.expect("connected");
     // What was assigned already is done without a scheduler, so the duty may be taken over later than that.

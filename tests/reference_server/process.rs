@@ -64,10 +64,20 @@ impl Server {
         self.child.wait().expect("it is dead");
     }
 
-    /// Asks it to stop and waits until it has; answers with its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    /// Asks it to stop, as from the terminal, and waits until it has; answers with its exit code.
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.signal("-INT");
+        self.ended()
+    }
+
+    /// Sends a signal and does not wait for what comes of it.
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+    }
+
+    /// Waits until it has ended; answers with its exit code.
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
     }
 
@@ -82,6 +92,19 @@ impl Server {
     /// `None` when the server did not answer.
     pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         answer(self.http.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    /// The whole audit log, oldest first.
+    pub(crate) async fn audit(&self) -> Vec<Value> {
+        let mut entries: Vec<Value> = Vec::new();
+        loop {
+            let after = entries.last().map_or(0, |entry| entry["seq"].as_i64().expect("a place"));
+            let (_, page) = self.get(&format!("/audit?limit=1000&after={after}")).await;
+            match page.as_array().expect("entries").as_slice() {
+                [] => return entries,
+                page => entries.extend_from_slice(page),
+            }
+        }
     }
 
     /// Asks again until `done` says so.

@@ -24,6 +24,7 @@ fn each_bad_setting_is_named() {
         (("AURA_LISTEN", "0.0.0.0:0"), "access control"),
         (("AURA_ALLOW_UNSANDBOXED", "perhaps"), "AURA_ALLOW_UNSANDBOXED"),
         (("AURA_STALL_AFTER", "-1"), "AURA_STALL_AFTER"),
+        (("AURA_DRAIN", "3601"), "AURA_DRAIN"),
         (("PROMOTE_THRESHOLD", "NaN"), "PROMOTE_THRESHOLD"),
         (("DEMOTE_THRESHOLD", "0.9"), "DEMOTE_THRESHOLD"),
         (("HR_WINDOW_DAYS", "0"), "HR_WINDOW_DAYS"),
