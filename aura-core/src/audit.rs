@@ -159,11 +159,12 @@ impl AuditEntry {
         sealed
     }
 
-    /// The jobs that it is about: `job_id`, or all of `jobs`, as it stands in an entry about what a worker did with several at
-    /// once.
+    /// The jobs that it is about: `job_id`, or all of `jobs` where a worker did the same with several at once. An entry about a
+    /// whole PRD, with its `prd_id`, is about none of them.
     pub fn job_ids(&self) -> impl Iterator<Item = &str> {
         let one = self.details.get("job_id").and_then(Value::as_str);
-        let several = self.details.get("jobs").and_then(Value::as_array).into_iter().flatten();
+        let several = self.details.get("jobs").filter(|_| self.details.get("prd_id").is_none());
+        let several = several.and_then(Value::as_array).into_iter().flatten();
         one.into_iter().chain(several.filter_map(Value::as_str))
     }
 
