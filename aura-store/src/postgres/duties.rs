@@ -75,14 +75,21 @@ impl Core {
         let mut write = self.write(TAKE).await?;
         enter_what_was_handed_in(&mut write).await?;
         let query = sqlx::query(
-            "WITH free AS (
-                 SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR node = $1 OR until <= $2) AND NOT EXISTS (
+            "WITH ours AS (
+                 SELECT prd_id FROM prds_to_assess WHERE node = $1 AND until > $2 AND NOT EXISTS (
                      SELECT 1 FROM jobs
                      WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
-                 ORDER BY prd_id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+                 ORDER BY prd_id LIMIT $4
+             ), free AS (
+                 SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR until <= $2) AND NOT EXISTS (
+                     SELECT 1 FROM jobs
+                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+                 ORDER BY prd_id LIMIT $4 - (SELECT count(*) FROM ours) FOR NO KEY UPDATE SKIP LOCKED
+             ), taken AS (
+                 UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
+                 RETURNING free.prd_id
              )
-             UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
-             RETURNING free.prd_id AS id",
+             SELECT prd_id AS id FROM ours UNION ALL SELECT prd_id FROM taken",
         );
         let until = value::after(write.now, lease);
         let query = query.bind(node.as_str()).bind(write.now).bind(until).bind(i64::from(limit));

@@ -1,8 +1,10 @@
 //! Reading PRDs, jobs and their histories.
 
+use std::collections::HashMap;
+
 use aura_core::{
     Job, JobEvent, JobId, JobStatus, Prd, PrdId, StoreError,
-    contract::store::{JobCount, JobFilter},
+    contract::store::{Each, JobCount, JobFilter},
 };
 use uuid::Uuid;
 
@@ -24,12 +26,12 @@ pub(super) const PRDS_BY_ID: &str = concat!(
 );
 
 /// Ids as PostgreSQL takes them.
-pub(super) fn uuids<I: Into<Id>>(ids: impl IntoIterator<Item = I>) -> Vec<Uuid> {
+pub(in crate::postgres) fn uuids<I: Into<Id>>(ids: impl IntoIterator<Item = I>) -> Vec<Uuid> {
     ids.into_iter().map(|id| id.into().0).collect()
 }
 
 /// An id of a PRD or a job.
-pub(super) struct Id(Uuid);
+pub(in crate::postgres) struct Id(Uuid);
 
 impl From<PrdId> for Id {
     fn from(id: PrdId) -> Self {
@@ -69,9 +71,18 @@ pub(super) async fn recent_prds(core: &Core, before: Option<PrdId>, limit: u32) 
     each(&core.replica_rows("list PRDs", query).await?, record::prd)
 }
 
-pub(super) async fn job(core: &Core, id: JobId) -> Result<Option<Job>, StoreError> {
-    let query = sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = $1")).bind(id.as_uuid());
-    core.row("read a job", query).await?.map(|row| record::job(&row)).transpose()
+/// What is there of each of these ids.
+pub(super) async fn each_prd(core: &Core, ids: &[PrdId]) -> Result<Each<Option<Prd>>, StoreError> {
+    let prds: HashMap<_, _> = prds(core, ids).await?.into_iter().map(|prd| (prd.id, prd)).collect();
+    Ok(ids.iter().map(|id| Ok(prds.get(id).cloned())).collect())
+}
+
+/// What is there of each of these ids.
+pub(super) async fn each_job(core: &Core, ids: &[JobId]) -> Result<Each<Option<Job>>, StoreError> {
+    let query = sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = ANY($1)"));
+    let rows = core.rows("read jobs", query.bind(uuids(ids.iter().copied()))).await?;
+    let jobs: HashMap<_, _> = each(&rows, record::job)?.into_iter().map(|job| (job.id, job)).collect();
+    Ok(ids.iter().map(|id| Ok(jobs.get(id).cloned())).collect())
 }
 
 /// The place behind which a list begins.

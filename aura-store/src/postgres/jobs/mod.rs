@@ -6,7 +6,7 @@ mod claim;
 pub(super) mod frontier;
 mod give_back;
 mod lease;
-mod list;
+pub(super) mod list;
 pub(super) mod record;
 mod report;
 mod settle;
@@ -17,7 +17,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use aura_core::{
-    Actor, Artifact, Job, JobEvent, JobId, JobStatus, LeaseProof, ModelId, Prd, PrdId, RunId, StoreError, Verdict,
+    Actor, Artifact, Job, JobEvent, JobId, JobStatus, LeaseProof, ModelId, ModelRun, Prd, PrdId, RunId, StoreError,
+    Verdict,
     contract::{
         JobStore, Release, Report, Reported,
         store::{
@@ -30,7 +31,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Core, PgStore, join::Join};
 
-/// Verbs that many call at the same time, each for one job: they are joined. Who brings several items has a batch already.
+/// Verbs that many call at the same time, each for one job or one PRD: they are joined. Who brings several items has a batch
+/// already.
 pub(super) struct Joins {
     submit: Join<NewPrdRecord, Submitted>,
     claim: Join<Claim, Vec<ClaimedJob>>,
@@ -39,6 +41,10 @@ pub(super) struct Joins {
     pub(super) artifacts: Join<(ArtifactBatch, Duration), Vec<Artifact>>,
     pub(super) judge: Join<Judgement, RunId>,
     settle: Join<Verdict, bool>,
+    job: Join<JobId, Option<Job>>,
+    prd: Join<PrdId, Option<Prd>>,
+    pub(super) runs: Join<JobId, Vec<ModelRun>>,
+    pub(super) pieces: Join<JobId, Vec<Artifact>>,
 }
 
 impl Joins {
@@ -52,6 +58,10 @@ impl Joins {
             artifacts: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::add_artifacts(core, items))),
             judge: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::judge(core, items))),
             settle: Join::of(Arc::clone(core), |core, items| Box::pin(settle::settle(core, items))),
+            job: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_job(core, ids))),
+            prd: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_prd(core, ids))),
+            runs: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::of_each_job(core, ids))),
+            pieces: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::pieces_of_each_job(core, ids))),
         }
     }
 }
@@ -66,7 +76,10 @@ impl JobStore for PgStore {
     }
 
     async fn prds(&self, ids: &[PrdId]) -> Result<Vec<Prd>, StoreError> {
-        list::prds(&self.core, ids).await
+        match ids {
+            [one] => Ok(self.joins.prd.one(*one).await?.into_iter().collect()),
+            many => list::prds(&self.core, many).await,
+        }
     }
 
     async fn prd_by_key(&self, key: &str) -> Result<Option<Prd>, StoreError> {
@@ -78,7 +91,7 @@ impl JobStore for PgStore {
     }
 
     async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
-        list::job(&self.core, id).await
+        self.joins.job.one(id).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {

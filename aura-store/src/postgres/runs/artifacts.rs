@@ -10,7 +10,10 @@ use serde_json::json;
 
 use super::super::{
     Core,
-    jobs::record::{self, job_columns},
+    jobs::{
+        list::uuids,
+        record::{self, job_columns},
+    },
     row::{Named, each},
     value,
     write::{Answers, Write, again},
@@ -156,15 +159,16 @@ async fn refusals(write: &mut Write<'_>, batches: &[&ArtifactBatch]) -> Result<V
     Ok(batches.iter().map(why).collect())
 }
 
-/// A piece written by hand belongs to the attempt under way.
-pub(super) async fn of_job(core: &Core, job: JobId) -> Result<Vec<Artifact>, StoreError> {
+/// The pieces of each of these jobs. One written by hand belongs to the attempt under way.
+pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Result<Each<Vec<Artifact>>, StoreError> {
     let query = sqlx::query(
         "SELECT model_artifacts.id, job_id, model_id, artifact_type, artifact, model_artifacts.created_at,
              coalesce(model_artifacts.attempt, jobs.attempt, 0) AS attempt
          FROM model_artifacts LEFT JOIN jobs ON jobs.id = model_artifacts.job_id
-         WHERE job_id = $1 ORDER BY model_artifacts.id",
+         WHERE job_id = ANY($1) ORDER BY model_artifacts.id",
     );
-    each(&core.rows("read a job's artifacts", query.bind(job.as_uuid())).await?, |row| {
+    let rows = core.rows("read the artifacts of jobs", query.bind(uuids(jobs.iter().copied()))).await?;
+    let pieces = each(&rows, |row| {
         let named = Named::new("artifact", row);
         Ok(Artifact {
             id: ArtifactId(named.get("id")?),
@@ -174,5 +178,7 @@ pub(super) async fn of_job(core: &Core, job: JobId) -> Result<Vec<Artifact>, Sto
             content: NewArtifact { kind: named.parsed("artifact_type")?, body: named.json("artifact")? },
             created_at: named.time("created_at")?,
         })
-    })
+    })?;
+    let of = |job: &JobId| Ok(pieces.iter().filter(|piece| piece.job_id == *job).cloned().collect());
+    Ok(jobs.iter().map(of).collect())
 }

@@ -2,13 +2,14 @@
 
 use aura_core::{
     JobId, ModelId, ModelRun, ModelStats, NewRun, PrdId, ProjectId, RunId, StoreError, Usage,
-    contract::store::RunFilter,
+    contract::store::{Each, RunFilter},
 };
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
 use super::super::{
     Core,
+    jobs::list::uuids,
     row::{Named, each},
 };
 
@@ -53,6 +54,16 @@ fn run(row: &PgRow) -> Result<ModelRun, StoreError> {
         },
         created_at: named.time("created_at")?,
     })
+}
+
+/// All runs of each of these jobs, newest first: as many as it had attempts.
+pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Result<Each<Vec<ModelRun>>, StoreError> {
+    let sql = select_runs!("model_runs.job_id = ANY($1) AND $2::int IS NULL");
+    let query =
+        sqlx::query(sql).bind(uuids(jobs.iter().copied())).bind(None::<i32>).bind(None::<i64>).bind(None::<i64>);
+    let runs = each(&core.rows("list the runs of jobs", query).await?, run)?;
+    let of = |job: &JobId| Ok(runs.iter().filter(|run| run.run.job_id == *job).cloned().collect());
+    Ok(jobs.iter().map(of).collect())
 }
 
 /// Runs of jobs that are not there, written by hand, are passed over.

@@ -17,8 +17,9 @@ use aura_core::{
 use chrono::{DateTime, Utc};
 
 use super::PgStore;
-pub(super) use artifacts::add as add_artifacts;
+pub(super) use artifacts::{add as add_artifacts, of_each_job as pieces_of_each_job};
 pub(super) use judge::judge;
+pub(super) use list::of_each_job;
 
 #[async_trait]
 impl RunStore for PgStore {
@@ -35,7 +36,7 @@ impl RunStore for PgStore {
     }
 
     async fn artifacts(&self, job: JobId) -> Result<Vec<Artifact>, StoreError> {
-        artifacts::of_job(&self.core, job).await
+        self.joins.pieces.one(job).await
     }
 
     async fn judge(&self, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
@@ -46,7 +47,14 @@ impl RunStore for PgStore {
     }
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<ModelRun>, StoreError> {
-        list::runs(&self.core, filter).await
+        match filter {
+            RunFilter { job: Some(job), model: None, before: None, limit } => {
+                let mut runs = self.joins.runs.one(*job).await?;
+                runs.truncate(*limit as usize);
+                Ok(runs)
+            }
+            filter => list::runs(&self.core, filter).await,
+        }
     }
 
     async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError> {
