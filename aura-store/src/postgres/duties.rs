@@ -71,6 +71,7 @@ impl Core {
         write.commit().await
     }
 
+    /// `OFFSET 0` keeps a subquery one look by an index for each row: as a join it would read whole tables.
     async fn take_once(&self, node: &NodeId, limit: u32, lease: Duration) -> Result<Vec<PrdId>, StoreError> {
         let mut write = self.write(TAKE).await?;
         enter_what_was_handed_in(&mut write).await?;
@@ -78,12 +79,12 @@ impl Core {
             "WITH ours AS (
                  SELECT prd_id FROM prds_to_assess WHERE node = $1 AND until > $2 AND NOT EXISTS (
                      SELECT 1 FROM jobs
-                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
                  ORDER BY prd_id LIMIT $4
              ), free AS (
                  SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR until <= $2) AND NOT EXISTS (
                      SELECT 1 FROM jobs
-                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+                     WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
                  ORDER BY prd_id LIMIT $4 - (SELECT count(*) FROM ours) FOR NO KEY UPDATE SKIP LOCKED
              ), taken AS (
                  UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
@@ -109,8 +110,8 @@ async fn enter_what_was_handed_in(write: &mut Write<'_>) -> Result<(), StoreErro
          )
          INSERT INTO prds_to_assess (prd_id)
          SELECT DISTINCT prd FROM handed, unnest(prds) AS prd
-         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = prd)
-           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = prd)
+         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = prd OFFSET 0)
+           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = prd OFFSET 0)
          ORDER BY prd ON CONFLICT DO NOTHING",
     );
     write.run(query).await.map(drop)

@@ -64,10 +64,10 @@ pub(super) async fn assessable(core: &Core, limit: u32) -> Result<Vec<PrdId>, St
         "SELECT prd_id AS id FROM (
              SELECT prd_id FROM prds_to_assess UNION SELECT prd FROM handed_in, unnest(prds) AS prd
          ) AS due
-         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = due.prd_id)
-           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = due.prd_id)
+         WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = due.prd_id OFFSET 0)
+           AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = due.prd_id OFFSET 0)
            AND NOT EXISTS (
-             SELECT 1 FROM jobs WHERE jobs.prd_id = due.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS'))
+             SELECT 1 FROM jobs WHERE jobs.prd_id = due.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
          ORDER BY prd_id LIMIT $1",
     );
     let rows = core.rows("list PRDs to be assessed", query.bind(i64::from(limit))).await?;

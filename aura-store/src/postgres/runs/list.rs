@@ -14,9 +14,10 @@ use super::super::{
 };
 
 /// The columns that [`run`] reads, with the tables they come from. A run written by hand has no attempt: 0 stands for it.
-/// Reading `numeric` as a float gives the very number that was written.
+/// Reading `numeric` as a float gives the very number that was written. The runs of a job are few and found by it: ordered by
+/// `id + 0`, they cannot be looked for among all runs in the order of their numbers.
 macro_rules! select_runs {
-    ($which:literal) => {
+    ($which:literal, $order:literal) => {
         concat!(
             "SELECT model_runs.id, model_runs.model_id, model_runs.job_id, coalesce(model_runs.attempt, 0) AS attempt,
                  jobs.prd_id, model_runs.project_id, jobs.role, success, confidence::float8 AS confidence,
@@ -24,7 +25,9 @@ macro_rules! select_runs {
                  model_runs.created_at
              FROM model_runs JOIN jobs ON jobs.id = model_runs.job_id WHERE ",
             $which,
-            " AND model_runs.id < coalesce($3, 9223372036854775807) ORDER BY model_runs.id DESC LIMIT $4"
+            " AND model_runs.id < coalesce($3, 9223372036854775807) ORDER BY ",
+            $order,
+            " DESC LIMIT $4"
         )
     };
 }
@@ -58,7 +61,7 @@ fn run(row: &PgRow) -> Result<ModelRun, StoreError> {
 
 /// All runs of each of these jobs, newest first: as many as it had attempts.
 pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Result<Each<Vec<ModelRun>>, StoreError> {
-    let sql = select_runs!("model_runs.job_id = ANY($1) AND $2::int IS NULL");
+    let sql = select_runs!("model_runs.job_id = ANY($1) AND $2::int IS NULL", "model_runs.id + 0");
     let query =
         sqlx::query(sql).bind(uuids(jobs.iter().copied())).bind(None::<i32>).bind(None::<i64>).bind(None::<i64>);
     let runs = each(&core.rows("list the runs of jobs", query).await?, run)?;
@@ -69,10 +72,10 @@ pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Res
 /// Runs of jobs that are not there, written by hand, are passed over.
 pub(super) async fn runs(core: &Core, filter: &RunFilter) -> Result<Vec<ModelRun>, StoreError> {
     let sql = match (filter.job, filter.model) {
-        (None, None) => select_runs!("$1::uuid IS NULL AND $2::int IS NULL"),
-        (Some(_), None) => select_runs!("model_runs.job_id = $1 AND $2::int IS NULL"),
-        (None, Some(_)) => select_runs!("$1::uuid IS NULL AND model_runs.model_id = $2"),
-        (Some(_), Some(_)) => select_runs!("model_runs.job_id = $1 AND model_runs.model_id = $2"),
+        (None, None) => select_runs!("$1::uuid IS NULL AND $2::int IS NULL", "model_runs.id"),
+        (Some(_), None) => select_runs!("model_runs.job_id = $1 AND $2::int IS NULL", "model_runs.id + 0"),
+        (None, Some(_)) => select_runs!("$1::uuid IS NULL AND model_runs.model_id = $2", "model_runs.id"),
+        (Some(_), Some(_)) => select_runs!("model_runs.job_id = $1 AND model_runs.model_id = $2", "model_runs.id + 0"),
     };
     let query = sqlx::query(sql)
         .bind(filter.job.map(JobId::as_uuid))
