@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends by panicking")]
 
 mod browser;
+mod hr;
 mod kill;
 mod nodes;
 mod page;

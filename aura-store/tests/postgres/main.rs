@@ -8,8 +8,10 @@
     reason = "a test's setting stops the test when it cannot be made"
 )]
 
+mod atomic;
 mod by_hand;
 mod faults;
+mod hr;
 mod nodes;
 mod opening;
 mod pooler;
