@@ -1,13 +1,14 @@
 //! What a verb leaves behind: chained audit entries, written in the verb's own transaction. They are the histories of jobs, too.
 
 use aura_core::{
-    Action, Actor, AuditEntry, AuditSeq, FencingToken, Job, JobId, StoreError,
+    Action, Actor, AuditEntry, AuditSeq, FencingToken, JobId, StoreError,
     audit::{EntryHash, NewEntry},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{row::Named, value, write::Write};
+use crate::facts::About;
 
 /// Entries of one verb, in order, each with what it is filed under.
 #[derive(Debug, Default)]
@@ -25,16 +26,16 @@ impl Trail {
     }
 
     /// Adds an audit entry that is a line in the history of each of these jobs, which were claimed together under this token.
-    pub(super) fn of_claim(
+    pub(super) fn of_claim<J: Copy + Into<About>>(
         &mut self,
         actor: &Actor,
-        jobs: &[&Job],
+        jobs: &[J],
         token: FencingToken,
         action: Action,
         details: Value,
     ) {
         match jobs {
-            [one] => self.both(actor, one.id, action, details),
+            [one] => self.both(actor, (*one).into().job, action, details),
             _ => self.add(actor, action, details, None, Some(token.0)),
         }
     }

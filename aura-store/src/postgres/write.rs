@@ -98,17 +98,25 @@ impl Write<'_> {
     }
 
     /// Writes what goes with the verb and makes everything durable.
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.commit_and(async { Ok(()) }).await
+    }
+
+    /// Writes what goes with the verb, commits, and does something that sees it while the disk is waited for.
+    pub(super) async fn commit_and<T>(
+        mut self,
+        meanwhile: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         let moves = std::mem::take(&mut self.moves);
         moves.write(&mut self).await?;
         let trail = std::mem::take(&mut self.trail);
         let last = trail.write(&mut self).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
-        self.core.durable(last).await?;
+        let ((), done) = tokio::try_join!(self.core.durable(last), meanwhile)?;
         if let Some(seq) = last {
             self.core.news.wrote(seq);
         }
-        Ok(())
+        Ok(done)
     }
 
     /// The names of models, for the trail; those that are not there are left out.

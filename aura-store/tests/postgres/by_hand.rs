@@ -101,6 +101,7 @@ async fn what_breaks_an_invariant_is_refused_by_the_tables() {
         format!("UPDATE jobs SET score = 'NaN' WHERE id = '{id}'"),
         format!("UPDATE jobs SET attempt = 4 WHERE id = '{id}'"),
         format!("UPDATE jobs SET worker_id = 'two words' WHERE id = '{id}'"),
+        format!("UPDATE jobs SET prd_id = gen_random_uuid() WHERE id = '{id}'"),
         format!("INSERT INTO model_runs (model_id, job_id, score, attempt) VALUES ({m}, '{id}', 0.5, 1)"),
         format!("INSERT INTO model_runs (model_id, job_id, score) VALUES ({m}, '{id}', 'NaN')"),
         format!("INSERT INTO model_runs (model_id, job_id, score) VALUES ({m}, '{id}', -0.1)"),

@@ -132,7 +132,7 @@ async fn taken(
     let prds: HashSet<Uuid> = prds.map(PrdId::as_uuid).collect();
     let prds: Vec<Uuid> = prds.into_iter().collect();
     let query = sqlx::query(
-        "SELECT id FROM prds WHERE id = ANY($1) AND (SELECT count(*) FROM jobs WHERE jobs.prd_id = prds.id) > 1
+        "SELECT id FROM prds WHERE id = ANY($1) AND cardinality(jobs) > 1
          ORDER BY id FOR NO KEY UPDATE",
     );
     let several: Vec<Uuid> = each(&write.rows(query.bind(prds)).await?, |row| Named::new("PRD", row).get("id"))?;

@@ -69,7 +69,7 @@ async fn cancel_jobs(
              WHERE jobs.id = ANY($1) AND queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
          )
          UPDATE jobs SET status = 'CANCELLED', reason = $2, lease_until = NULL, probe = false, updated_at = $3,
-             tried = CASE WHEN status IN ('IN_PROGRESS', 'SUBMITTED') AND assigned_model <> ALL (tried)
+             tried = CASE WHEN status IN ('IN_PROGRESS', 'SUBMITTED') AND (assigned_model = ANY (tried)) IS NOT TRUE
                           THEN tried || assigned_model ELSE tried END,
              assigned_model = NULL
          WHERE id = ANY($1)",

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, JobStatus, Prd, PrdId, StoreError,
+    Action, Actor, Job, JobId, JobState, JobStatus, Lease, Prd, PrdId, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
 };
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,7 +17,7 @@ use super::{
         write::{Statement, Write, again},
     },
     list::{PRDS_BY_ID, uuids},
-    record::{self, door_word, job_columns},
+    record::{self, claimed_columns, door_word, job_columns},
 };
 use crate::facts::{facts_of_all, groups};
 
@@ -34,15 +33,12 @@ pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<
     if core.row(ACTION, oldest_assigned(&models)).await?.is_none() {
         return Ok(claims.iter().map(|_| Ok(Vec::new())).collect());
     }
-    let taken = again(|| claim_once(core, claims, &groups)).await?;
-    with_prds(core, claims.len(), taken).await
+    again(|| claim_once(core, claims, &groups)).await
 }
 
 /// Claims this very job.
 pub(super) async fn claim_job(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<ClaimedJob>, StoreError> {
-    let taken = again(|| claim_job_once(core, claim, id)).await?;
-    let mut answers = with_prds(core, 1, taken.into_iter().map(|job| (0, job)).collect()).await?;
-    answers.pop().unwrap_or_else(|| Ok(Vec::new()))
+    again(|| claim_job_once(core, claim, id)).await
 }
 
 /// Claims that want jobs of the same models are served by one statement.
@@ -66,46 +62,22 @@ fn oldest_assigned<'q>(models: &[i32]) -> Statement<'q> {
     .bind(models.to_vec())
 }
 
-/// A place for one job, at a worker.
-struct Slots {
-    items: Vec<usize>,
-    workers: Vec<String>,
-    doors: Vec<&'static str>,
-    ends: Vec<DateTime<Utc>>,
-    /// Which claim it belongs to, from 1: the jobs of a claim share its token.
-    claims: Vec<i32>,
+/// Claims that are served by one statement.
+struct Group<'c> {
+    /// Each with its place among all claims.
+    claims: Vec<(usize, &'c Claim)>,
+    /// For each job that is wanted, which of the claims gets it, from 1.
+    slots: Vec<i32>,
 }
 
-impl Slots {
-    fn of(claims: &[Claim], items: &[usize], now: DateTime<Utc>) -> Self {
-        let mut slots =
-            Self { items: Vec::new(), workers: Vec::new(), doors: Vec::new(), ends: Vec::new(), claims: Vec::new() };
-        for (place, &item) in items.iter().enumerate() {
-            let Some(claim) = claims.get(item) else { continue };
-            let Wanted::Any { max, .. } = claim.wanted else { continue };
-            for _ in 0..max {
-                slots.items.push(item);
-                slots.workers.push(claim.worker.as_str().to_owned());
-                slots.doors.push(door_word(claim.door));
-                slots.ends.push(value::after(now, claim.lease));
-                slots.claims.push(i32::try_from(place).unwrap_or(i32::MAX).saturating_add(1));
-            }
-        }
-        slots
-    }
-
-    /// The places that are left when the first ones are taken.
-    fn without(&self, taken: usize) -> Self {
-        fn rest<T: Clone>(all: &[T], taken: usize) -> Vec<T> {
-            all.get(taken..).unwrap_or_default().to_vec()
-        }
-        Self {
-            items: rest(&self.items, taken),
-            workers: rest(&self.workers, taken),
-            doors: rest(&self.doors, taken),
-            ends: rest(&self.ends, taken),
-            claims: rest(&self.claims, taken),
-        }
+impl<'c> Group<'c> {
+    fn of(claims: &'c [Claim], items: &[usize]) -> Self {
+        let claims: Vec<_> = items.iter().filter_map(|&item| Some((item, claims.get(item)?))).collect();
+        let slots = (1..).zip(&claims).flat_map(|(claim, (_, Claim { wanted, .. }))| {
+            let max = if let Wanted::Any { max, .. } = wanted { *max } else { 0 };
+            (0..max).map(move |_| claim)
+        });
+        Self { slots: slots.collect(), claims }
     }
 }
 
@@ -122,77 +94,96 @@ async fn claim_once(
     core: &Core,
     claims: &[Claim],
     groups: &BTreeMap<Vec<i32>, Vec<usize>>,
-) -> Result<Vec<(usize, Job)>, StoreError> {
+) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let mut write = core.write(ACTION).await?;
     let mut taken = Vec::new();
     for (models, items) in groups {
-        let slots = Slots::of(claims, items, write.now);
-        let wanted = slots.items.len();
+        let group = Group::of(claims, items);
+        let wanted = group.slots.len();
         let from = core.frontier.from(models);
-        let mut found = take(&mut write, models, &slots, from).await?;
+        let mut found = take(&mut write, models, &group, 0, from).await?;
         // Behind the frontier there may be jobs that came back; with less found than wanted they are looked for.
         if found.len() < wanted && from > 0 {
-            let rest = slots.without(found.len());
-            found.extend(take(&mut write, models, &rest, 0).await?);
+            let taken = found.len();
+            found.extend(take(&mut write, models, &group, taken, 0).await?);
         }
         core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
         taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));
     }
     leave_trail(&mut write, taken.iter().map(|(claim, job)| (*claim, job))).await?;
-    write.commit().await?;
-    Ok(taken)
+    let prds = write.commit_and(prds_of(core, taken.iter().map(|(_, job)| job))).await?;
+    let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims.len()).collect();
+    for (item, job) in taken {
+        if let Some(answer) = answers.get_mut(item) {
+            answer.push(with_prd(job, &prds)?);
+        }
+    }
+    Ok(answers.into_iter().map(Ok).collect())
 }
 
-/// Takes the oldest jobs of these models whose place is behind `from`: their places, which claim each is for, and the jobs.
+/// Takes the oldest jobs of these models whose place is behind `from`, for the claims that are left when the first slots are
+/// taken: their places, which claim each is for, and the jobs.
 async fn take(
     write: &mut Write<'_>,
     models: &[i32],
-    slots: &Slots,
+    group: &Group<'_>,
+    taken: usize,
     from: i64,
 ) -> Result<Vec<(i64, usize, Job)>, StoreError> {
-    let most = i64::try_from(slots.items.len()).unwrap_or(i64::MAX);
+    let now = write.now;
+    let slots = group.slots.get(taken..).unwrap_or_default();
     // Jobs of held models are passed over.
     let query = sqlx::query(concat!(
         "WITH oldest AS (
              SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
-                 SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $8
-                 ORDER BY queue.seq LIMIT $3 FOR UPDATE SKIP LOCKED
+                 SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $7
+                 ORDER BY queue.seq LIMIT cardinality($6::int[]) FOR UPDATE SKIP LOCKED
              ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
          ), gone AS (
-             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT $3))
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT cardinality($6)))
              RETURNING job, seq
          ), tokens AS MATERIALIZED (
-             SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, $9::int)) AS token
+             SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token
          ), taken AS (
-             SELECT job, ($4::text[])[n] AS worker, ($5::text[])[n] AS door, ($6::timestamptz[])[n] AS ends,
-                 tokens.token[($7::int[])[n]] AS token, n
-             FROM (SELECT job, row_number() OVER (ORDER BY seq) AS n FROM gone) AS numbered, tokens
+             SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door,
+                 ($5::timestamptz[])[claim] AS ends, tokens.token[claim] AS token
+             FROM (SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone) AS slots, tokens
          ), noted AS (
              INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(job) FROM taken HAVING count(*) > 0
          )
          UPDATE jobs SET ",
         take!(),
-        "FROM taken WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.n, jobs.seq, ",
-        job_columns!()
+        "FROM taken WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.claim::bigint AS n, jobs.seq, ",
+        claimed_columns!()
     ));
     let query = query
-        .bind(write.now)
+        .bind(now)
         .bind(models.to_vec())
-        .bind(most)
-        .bind(slots.workers.clone())
-        .bind(slots.doors.clone())
-        .bind(slots.ends.clone())
-        .bind(slots.claims.clone())
-        .bind(from)
-        .bind(slots.claims.last().copied().unwrap_or_default());
-    let mut rows = each(&write.rows(query).await?, |row| {
-        Ok((Named::new("job", row).get::<i64>("seq")?, record::item(row)?, record::job(row)?))
-    })?;
-    rows.sort_by_key(|(seq, ..)| *seq);
-    Ok(rows.into_iter().filter_map(|(seq, slot, job)| Some((seq, *slots.items.get(slot)?, job))).collect())
+        .bind(group.claims.iter().map(|(_, claim)| claim.worker.as_str()).collect::<Vec<_>>())
+        .bind(group.claims.iter().map(|(_, claim)| door_word(claim.door)).collect::<Vec<_>>())
+        .bind(group.claims.iter().map(|(_, claim)| value::after(now, claim.lease)).collect::<Vec<_>>())
+        .bind(slots)
+        .bind(from);
+    let mut found = Vec::new();
+    for row in write.rows(query).await? {
+        let named = Named::new("job", &row);
+        let Some((item, claim)) = group.claims.get(record::item(&row)?) else {
+            return Err(named.corrupt("n", "is no claim's"));
+        };
+        let lease = |token| Lease {
+            worker: claim.worker.clone(),
+            token,
+            until: value::after(now, claim.lease),
+            claimed_at: now,
+            door: claim.door,
+        };
+        found.push((named.get("seq")?, *item, record::claimed(&row, lease)?));
+    }
+    found.sort_by_key(|(seq, ..)| *seq);
+    Ok(found)
 }
 
-async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job>, StoreError> {
+async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<ClaimedJob>, StoreError> {
     let mut write = core.write(ACTION).await?;
     check(&mut write, id).await?;
     let query = sqlx::query(concat!(
@@ -216,8 +207,8 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Job
         .bind(value::after(write.now, claim.lease));
     let jobs = each(&write.rows(query).await?, record::job)?;
     leave_trail(&mut write, jobs.iter().map(|job| (0, job))).await?;
-    write.commit().await?;
-    Ok(jobs)
+    let prds = write.commit_and(prds_of(core, jobs.iter())).await?;
+    jobs.into_iter().map(|job| with_prd(job, &prds)).collect()
 }
 
 /// Locks the job, or says why it cannot be claimed.
@@ -271,23 +262,20 @@ async fn leave_trail(
     Ok(())
 }
 
-/// Adds the PRDs, read after the commit: what was asked for never changes.
-async fn with_prds(core: &Core, claims: usize, taken: Vec<(usize, Job)>) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    let mut ids: Vec<Uuid> = uuids(taken.iter().map(|(_, job)| job.prd_id));
+/// The PRDs of jobs, read after the commit: what was asked for never changes.
+async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMap<PrdId, Prd>, StoreError> {
+    let mut ids: Vec<Uuid> = uuids(jobs.map(|job| job.prd_id));
     ids.sort_unstable();
     ids.dedup();
-    let mut prds: HashMap<PrdId, Prd> = HashMap::new();
-    if !ids.is_empty() {
-        let rows = core.rows(ACTION, sqlx::query(PRDS_BY_ID).bind(ids)).await?;
-        prds = each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims).collect();
-    for (item, job) in taken {
-        let prd = prds.get(&job.prd_id).cloned();
-        let prd = prd.ok_or_else(|| StoreError::corrupt("job", job.id, "its PRD is missing"))?;
-        if let Some(answer) = answers.get_mut(item) {
-            answer.push(ClaimedJob { job, prd });
-        }
-    }
-    Ok(answers.into_iter().map(Ok).collect())
+    let rows = core.rows(ACTION, sqlx::query(PRDS_BY_ID).bind(ids)).await?;
+    Ok(each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect())
+}
+
+fn with_prd(job: Job, prds: &HashMap<PrdId, Prd>) -> Result<ClaimedJob, StoreError> {
+    let prd = prds.get(&job.prd_id).cloned();
+    let prd = prd.ok_or_else(|| StoreError::corrupt("job", job.id, "its PRD is missing"))?;
+    Ok(ClaimedJob { job, prd })
 }

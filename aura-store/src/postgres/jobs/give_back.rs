@@ -51,7 +51,7 @@ impl Back {
             "WITH moved AS (
                  UPDATE jobs SET status = CASE WHEN attempt < back.most THEN 'QUEUED' ELSE 'FAILED' END, updated_at = $5,
                      lease_until = NULL, max_attempts = back.most,
-                     tried = CASE WHEN attempt < back.most AND assigned_model <> ALL (tried) THEN tried || assigned_model
+                     tried = CASE WHEN attempt < back.most AND (assigned_model = ANY (tried)) IS NOT TRUE THEN tried || assigned_model
                                   ELSE tried END,
                      leases = CASE WHEN attempt < back.most THEN leases || lease_token ELSE leases END,
                      assigned_model = CASE WHEN attempt < back.most THEN NULL ELSE assigned_model END,

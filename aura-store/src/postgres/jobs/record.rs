@@ -4,6 +4,7 @@ use aura_core::{
     FencingToken, Job, JobId, JobState, JobStatus, Lease, ModelId, Prd, PrdId, ProjectId, StoreError,
     job::{Delivery, Door},
 };
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
@@ -40,21 +41,43 @@ macro_rules! job_columns {
 }
 pub(crate) use job_columns;
 
-/// The columns that [`prd`] reads, with the tables they come from. One statement, so that a PRD, its jobs and its verdict
-/// are of one moment.
+/// The columns that [`prd`] reads, of `prds` and `verdicts`. One statement, so that a PRD and its verdict are of one moment.
 macro_rules! prd_columns {
     () => {
-        "prds.id, prds.request, prds.created_at, verdicts.verdict, \
-         ARRAY(SELECT jobs.id FROM jobs WHERE jobs.prd_id = prds.id ORDER BY jobs.seq) AS job_ids "
+        "prds.id, prds.request, prds.created_at, prds.jobs, verdicts.verdict "
     };
 }
 pub(crate) use prd_columns;
+
+/// The columns that [`claimed`] reads: what the claim did not set.
+macro_rules! claimed_columns {
+    () => {
+        "jobs.id, jobs.prd_id, jobs.project_id, jobs.role, jobs.assigned_model, jobs.created_at, jobs.lease_token, \
+         jobs.attempt, jobs.max_attempts, jobs.pinned_model, jobs.tried, jobs.last_error "
+    };
+}
+pub(crate) use claimed_columns;
 
 /// A row of `jobs`.
 pub(crate) fn job(row: &PgRow) -> Result<Job, StoreError> {
     let named = Named::new("job", row);
     let state = state(named)?;
-    let mut tried: Vec<ModelId> = named.get::<Vec<i32>>("tried")?.into_iter().map(ModelId).collect();
+    let not_before = named.maybe_time("not_before")?;
+    Ok(Job { not_before, ..with_state(named, state, named.time("updated_at")?)? })
+}
+
+/// A row of `jobs` whose job was claimed a moment ago; the lease's token is in the row.
+pub(super) fn claimed(row: &PgRow, lease: impl FnOnce(FencingToken) -> Lease) -> Result<Job, StoreError> {
+    let named = Named::new("job", row);
+    let lease = lease(FencingToken(named.get("lease_token")?));
+    let updated_at = lease.claimed_at;
+    let state = JobState::InProgress { model: ModelId(named.get("assigned_model")?), lease };
+    with_state(named, state, updated_at)
+}
+
+/// What a job has in every state; it may start at once.
+fn with_state(named: Named<'_>, state: JobState, updated_at: DateTime<Utc>) -> Result<Job, StoreError> {
+    let mut tried: Vec<ModelId> = named.get::<Option<Vec<i32>>>("tried")?.into_iter().flatten().map(ModelId).collect();
     // Who has it, or had it at the end, is entered only when the job goes back to the queue.
     let claimed = !matches!(state, JobState::Queued | JobState::Assigned { .. });
     tried.extend(state.model().filter(|model| claimed && !tried.contains(model)));
@@ -69,9 +92,9 @@ pub(crate) fn job(row: &PgRow) -> Result<Job, StoreError> {
         pinned: named.get::<Option<i32>>("pinned_model")?.map(ModelId),
         tried,
         last_error: named.get("last_error")?,
-        not_before: named.maybe_time("not_before")?,
+        not_before: None,
         created_at: named.time("created_at")?,
-        updated_at: named.time("updated_at")?,
+        updated_at,
     })
 }
 
@@ -145,7 +168,7 @@ pub(crate) fn prd(row: &PgRow) -> Result<Prd, StoreError> {
     Ok(Prd {
         id: PrdId::from_uuid(named.get("id")?),
         request: named.json("request")?,
-        jobs: named.get::<Vec<Uuid>>("job_ids")?.into_iter().map(JobId::from_uuid).collect(),
+        jobs: named.get::<Vec<Uuid>>("jobs")?.into_iter().map(JobId::from_uuid).collect(),
         created_at: named.time("created_at")?,
         verdict: named.maybe_json("verdict")?,
     })

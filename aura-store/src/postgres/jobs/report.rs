@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Action, Actor, FencingToken, Job, JobId, JobState, JobStatus, StoreError, WorkerId,
+    Action, Actor, FencingToken, JobId, JobStatus, ModelId, PrdId, StoreError, WorkerId,
     contract::{Report, Reported, store::Each},
 };
 use serde_json::json;
@@ -15,10 +15,10 @@ use super::{
         write::{Answers, Write, again},
     },
     list::uuids,
-    record::{self, job_columns},
+    record::item,
 };
 use crate::{
-    facts::{facts_of_all, groups},
+    facts::{About, facts_of_all, groups},
     sql::ReportBody,
 };
 
@@ -36,22 +36,28 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         tokens.push(report.proof.token.map(|token| token.0));
         bodies.push(json!(body_of(report)).to_string());
     }
-    let query = sqlx::query(concat!(
+    let query = sqlx::query(
         "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = $5, updated_at = $5, lease_until = NULL
          FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
              WITH ORDINALITY AS new (job, worker, token, body, n)
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
            AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $5
-         RETURNING new.n, ",
-        job_columns!()
-    ));
+         RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token",
+    );
     let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now);
-    let taken = each(&write.rows(query).await?, |row| {
-        Ok((record::item(row)?, FencingToken(Named::new("job", row).get("lease_token")?), record::job(row)?))
-    })?;
-    for (item, ..) in &taken {
-        if let Some(report) = reports.get(*item) {
-            answers.set(*item, Ok(Reported { job: report.proof.job, repeated: false }));
+    let mut taken = Vec::new();
+    for row in write.rows(query).await? {
+        let named = Named::new("job", &row);
+        let about = About {
+            job: JobId::from_uuid(named.get("id")?),
+            prd: PrdId::from_uuid(named.get("prd_id")?),
+            attempt: named.small("attempt")?,
+        };
+        let (model, token) = (ModelId(named.get("assigned_model")?), FencingToken(named.get("lease_token")?));
+        let item = item(&row)?;
+        if let Some(report) = reports.get(item) {
+            answers.set(item, Ok(Reported { job: about.job, repeated: false }));
+            taken.push((report, token, model, about));
         }
     }
     leave_trail(&mut write, &taken).await?;
@@ -66,21 +72,22 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
 }
 
 /// Leaves an entry for all that was handed in of one claim with the same success, by model and attempt.
-async fn leave_trail(write: &mut Write<'_>, taken: &[(usize, FencingToken, Job)]) -> Result<(), StoreError> {
-    let names = write.names_of(taken.iter().filter_map(|(.., job)| job.state.model())).await?;
-    let keyed = taken.iter().filter_map(|(_, token, job)| match &job.state {
-        JobState::Submitted { model, delivery } => Some(((*token, *model, job.attempt, delivery.success), job)),
-        _ => None,
+async fn leave_trail(
+    write: &mut Write<'_>,
+    taken: &[(&Report, FencingToken, ModelId, About)],
+) -> Result<(), StoreError> {
+    let names = write.names_of(taken.iter().map(|(_, _, model, _)| *model)).await?;
+    for (_, _, model, about) in taken {
+        write.moves.moved(about.job, JobStatus::InProgress, JobStatus::Submitted, Some(*model));
+        write.moves.assess_later(about.prd);
+    }
+    let keyed = taken.iter().map(|(report, token, model, about)| {
+        ((&report.proof.worker, *token, *model, about.attempt, report.success), *about)
     });
-    for ((token, model, _, success), jobs) in groups(keyed) {
-        let Some(JobState::Submitted { delivery, .. }) = jobs.first().map(|job| &job.state) else { continue };
-        for job in &jobs {
-            write.moves.moved(job.id, JobStatus::InProgress, JobStatus::Submitted, Some(model));
-            write.moves.assess_later(job.prd_id);
-        }
-        let more = json!({ "worker": delivery.worker, "success": success });
+    for ((worker, token, model, _, success), jobs) in groups(keyed) {
+        let more = json!({ "worker": worker, "success": success });
         let details = facts_of_all(&jobs, names.get(&model).map(String::as_str), more);
-        write.trail.of_claim(&Actor::worker(&delivery.worker), &jobs, token, Action::JobSubmitted, details);
+        write.trail.of_claim(&Actor::worker(worker), &jobs, token, Action::JobSubmitted, details);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use aura_core::{
-    Action, Actor, JobStatus, ModelId, Prd, StoreError,
+    Action, Actor, JobId, JobStatus, ModelId, Prd, StoreError,
     contract::store::{Each, NewPrdRecord, Submitted},
 };
 use serde_json::{Value, json};
@@ -95,7 +95,7 @@ async fn insert_prds(
     requests: &[Value],
     wanted: &[usize],
 ) -> Result<HashSet<usize>, StoreError> {
-    let (mut ids, mut bodies, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut bodies, mut keys, mut jobs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut items: HashMap<Uuid, usize> = HashMap::new();
     for &item in wanted {
         let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
@@ -107,15 +107,23 @@ async fn insert_prds(
         ids.push(record.id.as_uuid());
         bodies.push(request.to_string());
         keys.push(record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned()));
+        jobs.push(literal(&record.jobs));
     }
     let query = sqlx::query(
-        "INSERT INTO prds (id, request, idempotency_key, created_at)
-         SELECT id, request::json, key, $4 FROM unnest($1::uuid[], $2::text[], $3::text[]) AS new (id, request, key)
+        "INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
+         SELECT id, request::json, key, $4, jobs::uuid[]
+         FROM unnest($1::uuid[], $2::text[], $3::text[], $5::text[]) AS new (id, request, key, jobs)
          ON CONFLICT DO NOTHING RETURNING id",
     );
-    let rows = write.rows(query.bind(ids).bind(bodies).bind(keys).bind(write.now)).await?;
+    let rows = write.rows(query.bind(ids).bind(bodies).bind(keys).bind(write.now).bind(jobs)).await?;
     let made: Vec<Uuid> = each(&rows, |row| Named::new("PRD", row).get("id"))?;
     Ok(made.iter().filter_map(|id| items.get(id).copied()).collect())
+}
+
+/// An array as PostgreSQL writes it: there are no arrays of arrays of different lengths.
+fn literal(jobs: &[JobId]) -> String {
+    let ids: Vec<_> = jobs.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usize]) -> Result<(), StoreError> {

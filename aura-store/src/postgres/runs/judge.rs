@@ -115,7 +115,7 @@ async fn move_on(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<(), Store
                  last_error = coalesce(next.why, last_error),
                  score = CASE WHEN next.status = 'VALIDATED' THEN next.score END,
                  reason = CASE WHEN next.status = 'FAILED' THEN next.why END,
-                 tried = CASE WHEN next.status = 'QUEUED' AND assigned_model <> ALL (tried) THEN tried || assigned_model
+                 tried = CASE WHEN next.status = 'QUEUED' AND (assigned_model = ANY (tried)) IS NOT TRUE THEN tried || assigned_model
                               ELSE tried END,
                  leases = CASE WHEN next.status = 'QUEUED' THEN leases || lease_token ELSE leases END,
                  assigned_model = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE assigned_model END,

@@ -50,7 +50,7 @@ pub(super) async fn claim(store: &SqliteStore, claim: &Claim) -> Result<Vec<Clai
         let told = |lease: &Lease| json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
         for job in &jobs {
             let JobState::InProgress { lease, .. } = &job.state else { continue };
-            write.trail.event(job.id, Action::JobClaimed, facts(job, name.as_deref(), told(lease)));
+            write.trail.event(job.id, Action::JobClaimed, facts(*job, name.as_deref(), told(lease)));
         }
         let Some(JobState::InProgress { lease, .. }) = jobs.first().map(|job| &job.state) else { continue };
         write.trail.entry(&worker, Action::JobClaimed, facts_of_all(&jobs, name.as_deref(), told(lease)));

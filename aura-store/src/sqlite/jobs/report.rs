@@ -43,7 +43,7 @@ async fn leave_trail(write: &mut Write<'_>, taken: &[Job]) -> Result<(), StoreEr
         let name = write.name_of(Some(model)).await?;
         let more = || json!({ "worker": worker, "success": success });
         for job in &jobs {
-            write.trail.event(job.id, Action::JobSubmitted, facts(job, name.as_deref(), more()));
+            write.trail.event(job.id, Action::JobSubmitted, facts(*job, name.as_deref(), more()));
         }
         let details = facts_of_all(&jobs, name.as_deref(), more());
         write.trail.entry(&Actor::worker(worker), Action::JobSubmitted, details);
