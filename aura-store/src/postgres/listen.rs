@@ -89,6 +89,11 @@ impl News {
         }
     }
 
+    /// This node committed changes of states, which the disk has not yet: who waits for them may begin.
+    pub(super) fn stir(&self) {
+        self.others.send_modify(|times| *times = times.wrapping_add(1));
+    }
+
     /// Waits until another node says that it wrote.
     pub(super) async fn others_wrote(&self) {
         if self.others.subscribe().changed().await.is_err() {

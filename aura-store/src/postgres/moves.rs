@@ -4,9 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aura_core::{JobId, JobStatus, ModelId, PrdId, StoreError};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::write::Write;
+
+/// Locks the end of the audit log.
+macro_rules! head {
+    () => {
+        "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM audit_head FOR UPDATE"
+    };
+}
+const HEAD: &str = head!();
 
 /// Changes of state within one verb.
 #[derive(Debug, Default)]
@@ -29,6 +38,11 @@ impl Moves {
         self.jobs.push(job.as_uuid());
     }
 
+    /// Whether nothing changed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.totals.is_empty() && self.handed_in.is_empty()
+    }
+
     /// The accountant has to look at this PRD.
     pub(super) fn assess_later(&mut self, prd: PrdId) {
         self.handed_in.insert(prd.as_uuid());
@@ -40,8 +54,9 @@ impl Moves {
         *self.totals.entry((status, model)).or_default() += by;
     }
 
-    /// Writes everything.
-    pub(super) async fn write(self, write: &mut Write<'_>) -> Result<(), StoreError> {
+    /// Writes everything, and when the verb leaves a trail, locks the end of the audit log in the same go: answers with that
+    /// row then.
+    pub(super) async fn write(self, write: &mut Write<'_>, trail: bool) -> Result<Option<PgRow>, StoreError> {
         let (mut statuses, mut models, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for ((status, model), count) in self.totals.into_iter().filter(|(_, count)| *count != 0) {
             statuses.push(status.as_str());
@@ -50,18 +65,19 @@ impl Moves {
         }
         let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
         if statuses.is_empty() && prds.is_empty() && self.jobs.is_empty() {
-            return Ok(());
+            return if trail { write.row(sqlx::query(HEAD)).await } else { Ok(None) };
         }
-        let query = sqlx::query(
+        let query = sqlx::query(concat!(
             "WITH handed AS (
                  INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}'
              ), closed AS (
                  UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
-             )
-             INSERT INTO job_totals (status, model, jobs)
-             SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])",
-        );
+             ), totals AS (
+                 INSERT INTO job_totals (status, model, jobs) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+             ) ",
+            head!()
+        ));
         let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(self.jobs).bind(write.now);
-        write.run(query).await.map(drop)
+        write.row(query).await
     }
 }

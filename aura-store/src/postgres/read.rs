@@ -59,12 +59,17 @@ impl Core {
 
     /// The moment by the clock that judges leases.
     pub(super) async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        if let Some(clock) = &self.clock {
-            return Ok(value::micros(clock.now()));
+        if let Some(now) = self.given_now() {
+            return Ok(now);
         }
         let action = "read the database's clock";
         let row = self.row(action, sqlx::query("SELECT clock_timestamp() AS now")).await?;
         let row = row.ok_or_else(|| StoreError::Backend { action, source: "it gave no row".into() })?;
         row.try_get("now").map_err(failed(action))
+    }
+
+    /// The moment of a clock that stands in for the database's. A statement takes its own where there is none.
+    pub(super) fn given_now(&self) -> Option<DateTime<Utc>> {
+        self.clock.as_ref().map(|clock| value::micros(clock.now()))
     }
 }

@@ -5,6 +5,7 @@ use aura_core::{
     audit::{EntryHash, NewEntry},
 };
 use serde_json::Value;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::{row::Named, value, write::Write};
@@ -15,6 +16,11 @@ use crate::facts::About;
 pub(super) struct Trail(Vec<(NewEntry, Option<Uuid>, Option<i64>)>);
 
 impl Trail {
+    /// Whether there is no entry.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds an audit entry.
     pub(super) fn entry(&mut self, actor: &Actor, action: Action, details: Value) {
         self.add(actor, action, details, None, None);
@@ -47,14 +53,12 @@ impl Trail {
 
     /// Writes everything; answers with the place of the last entry, if there was one. The row that is locked here comes last in
     /// every verb and is held until the commit: entries get their places in the order of commits.
-    pub(super) async fn write(self, write: &mut Write<'_>) -> Result<Option<i64>, StoreError> {
+    pub(super) async fn write(self, write: &mut Write<'_>, head: Option<PgRow>) -> Result<Option<i64>, StoreError> {
         if self.0.is_empty() {
             return Ok(None);
         }
         let at = write.now;
-        let query = sqlx::query("SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM audit_head FOR UPDATE");
-        let row =
-            write.row(query).await?.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
+        let row = head.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
         let named = Named::new("audit log", &row);
         let (mut seq, mut head): (i64, _) = (named.get("seq")?, EntryHash(named.get("hash")?));
         let first = seq + 1;

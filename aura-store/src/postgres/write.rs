@@ -108,10 +108,14 @@ impl Write<'_> {
         meanwhile: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let moves = std::mem::take(&mut self.moves);
-        moves.write(&mut self).await?;
+        let has_moved = !moves.is_empty();
         let trail = std::mem::take(&mut self.trail);
-        let last = trail.write(&mut self).await?;
+        let head = moves.write(&mut self, !trail.is_empty()).await?;
+        let last = trail.write(&mut self, head).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
+        if has_moved {
+            self.core.news.stir();
+        }
         let ((), done) = tokio::try_join!(self.core.durable(last), meanwhile)?;
         if let Some(seq) = last {
             self.core.news.wrote(seq);

@@ -17,13 +17,13 @@ use super::{
 use crate::{
     contract::{
         Candidate, Candidates, ResourceProbe, SelectionPolicy, Store,
-        store::{Assignment, Duty, JobFilter},
+        store::{Assignment, Duty, JobFilter, ModelLoad},
     },
     engine::{
         duty::Duties,
         pace::{Pace, Pause, caught},
     },
-    error::Result,
+    error::{Error, Result},
     ids::{JobId, ModelId, PrdId},
     job::{Job, JobStatus},
     model::Model,
@@ -88,13 +88,16 @@ impl Scheduler {
     async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
         let manager = &self.manager;
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
-        let expired = store.expire(PASS).await?;
+        let (expired, models, load) = tokio::try_join!(
+            async { store.expire(PASS).await.map_err(Error::from) },
+            manager.roster.refresh(),
+            async { manager.store.load().await.map_err(Error::from) },
+        )?;
         if expired.iter().any(|expired| expired.now.is_final()) {
             manager.bells.account.ring();
         }
-        let models = manager.roster.refresh().await?;
         self.take_back_from_held(store.as_ref(), &models).await?;
-        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models).await?;
+        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models, &load).await?;
         let (assignments, mut waiting) = self.look_far_enough(&models, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
@@ -160,11 +163,15 @@ impl Scheduler {
 
     /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
     /// may have them. Answers why the others wait.
-    async fn take_back_from_unattended(&self, store: &dyn Store, models: &[Model]) -> Result<Vec<(JobId, String)>> {
+    async fn take_back_from_unattended(
+        &self,
+        store: &dyn Store,
+        models: &[Model],
+        load: &[ModelLoad],
+    ) -> Result<Vec<(JobId, String)>> {
         let attendance = self.manager.settings.attendance;
         let now = self.manager.clock.now();
-        let load = self.manager.store.load().await?;
-        let attended = attended(models, &load, now, attendance);
+        let attended = attended(models, load, now, attendance);
         let mut waiting = Vec::new();
         for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
             let Some(model) = models.iter().find(|model| model.id == load.model) else { continue };
@@ -199,12 +206,14 @@ impl Scheduler {
     ) -> Result<(Vec<Assignment>, HashMap<JobId, String>, Fleet)> {
         let manager = &self.manager;
         let since = manager.clock.now() - manager.settings.hr.window();
-        let stats: HashMap<_, _> =
-            manager.store.stats(since).await?.into_iter().map(|stats| (stats.model_id, stats)).collect();
-        let load = manager.store.load().await?;
+        let (stats, load, taken) = tokio::try_join!(
+            async { manager.store.stats(since).await.map_err(Error::from) },
+            async { manager.store.load().await.map_err(Error::from) },
+            self.taken_by_siblings(queued),
+        )?;
+        let stats: HashMap<_, _> = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
         let attended = attended(models, &load, manager.clock.now(), manager.settings.attendance);
         let resources = self.resources().await;
-        let taken = self.taken_by_siblings(queued).await?;
         let mut round = Round {
             models,
             stats,

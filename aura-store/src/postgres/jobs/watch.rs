@@ -19,10 +19,12 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
         "SELECT ",
         job_columns!(),
         "FROM jobs WHERE id = ANY(ARRAY(
-             SELECT job FROM queue WHERE model = 0 AND (not_before IS NULL OR not_before <= $1) ORDER BY seq LIMIT $2))
+             SELECT job FROM queue
+             WHERE model = 0 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
+             ORDER BY seq LIMIT $2))
          AND status = 'QUEUED' ORDER BY seq"
     ));
-    let query = query.bind(core.now().await?).bind(i64::from(limit));
+    let query = query.bind(core.given_now()).bind(i64::from(limit));
     each(&core.rows("list jobs that can be assigned", query).await?, record::job)
 }
 
@@ -118,14 +120,14 @@ pub(super) async fn failing_jobs(
 pub(super) async fn next_deadline(core: &Core) -> Result<Option<DateTime<Utc>>, StoreError> {
     let query = sqlx::query(concat!(
         "SELECT 'next' AS id, least(
-             (SELECT min(coalesce(lease_until, $1)) FROM jobs WHERE status = 'IN_PROGRESS' AND id = ANY(",
+             (SELECT min(coalesce(lease_until, $1, statement_timestamp())) FROM jobs WHERE status = 'IN_PROGRESS' AND id = ANY(",
         claimed_lately!(),
         ")),
-             (SELECT not_before FROM queue WHERE model = 0 AND not_before IS NOT NULL AND not_before > $1
+             (SELECT not_before FROM queue WHERE model = 0 AND not_before IS NOT NULL AND not_before > coalesce($1, statement_timestamp())
               ORDER BY not_before LIMIT 1)
          ) AS at"
     ));
-    match core.row("find the next deadline", query.bind(core.now().await?)).await? {
+    match core.row("find the next deadline", query.bind(core.given_now())).await? {
         Some(row) => Named::new("deadline", &row).maybe_time("at"),
         None => Ok(None),
     }
