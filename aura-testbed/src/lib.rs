@@ -19,7 +19,9 @@ mod pgbouncer;
 mod postgres;
 mod process_tree;
 mod programs;
+mod proxy;
 
 pub use pgbouncer::Pgbouncer;
 pub use postgres::{PrivatePostgres, PrivatePostgresBuilder};
 pub use process_tree::ProcessTree;
+pub use proxy::Proxy;

@@ -39,6 +39,27 @@ impl ProcessTree {
         }
     }
 
+    /// Halts the root, and not its children: it does nothing more, and keeps all that it has, until
+    /// [`resume`](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn halt(&self) -> io::Result<()> {
+        signal("-STOP", &[self.root])?;
+        // The signal is on its way when `kill` ends.
+        patience::wait_until("the process to halt", || Ok(Stat::read(self.root)?.state == 'T'))
+    }
+
+    /// Has a halted root go on where it was.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn resume(&self) -> io::Result<()> {
+        signal("-CONT", &[self.root])
+    }
+
     /// The ids of the processes whose parent is the root, in any order.
     pub(crate) fn children(&self) -> io::Result<Vec<u32>> {
         let numbers = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -128,6 +149,19 @@ mod tests {
         assert_eq!((stat.state, stat.parent), ('S', 7));
         assert_eq!(stat.own, Duration::from_secs(2));
         assert_eq!(stat.ended_children, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn a_halted_process_ends_only_when_it_is_resumed() {
+        let mut child =
+            Command::new("sh").args(["-c", "read -r _"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let tree = ProcessTree::of(child.id());
+        tree.halt().unwrap();
+        drop(child.stdin.take());
+        assert_eq!(Stat::read(child.id()).unwrap().state, 'T');
+        tree.resume().unwrap();
+        child.wait().unwrap();
+        tree.halt().unwrap_err();
     }
 
     #[test]
