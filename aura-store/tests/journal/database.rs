@@ -1,6 +1,6 @@
 //! What the database holds at the end, read by plain SQL rather than by the store that wrote it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aura_core::{AuditEntry, AuditSeq, JobId, JobStatus, PrdId, audit::EntryHash};
 use sqlx::{PgPool, Row as _, postgres::PgRow};
@@ -49,6 +49,23 @@ pub(crate) async fn open_ends(pool: &PgPool) -> Result<i64, sqlx::Error> {
     let sql = "SELECT (SELECT count(*) FROM prds WHERE id NOT IN (SELECT prd_id FROM verdicts))
                    + (SELECT count(*) FROM jobs WHERE ended IS NULL)";
     sqlx::query_scalar(sql).fetch_one(pool).await
+}
+
+pub(crate) async fn attempt_of(pool: &PgPool, job: JobId) -> Result<u32, sqlx::Error> {
+    let attempt: i32 =
+        sqlx::query_scalar("SELECT attempt FROM jobs WHERE id = $1").bind(job.as_uuid()).fetch_one(pool).await?;
+    Ok(u32::try_from(attempt).unwrap_or_default())
+}
+
+/// For how long a transaction waits for its process when that one was stopped.
+pub(crate) const STILL: Duration = Duration::from_millis(50);
+
+/// How many transactions have waited so long for their process.
+pub(crate) async fn still_transactions(pool: &PgPool) -> Result<i64, sqlx::Error> {
+    let sql =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'
+                   AND state_change < clock_timestamp() - $1 * interval '1 s'";
+    sqlx::query_scalar(sql).bind(STILL.as_secs_f64()).fetch_one(pool).await
 }
 
 impl Database {

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aura_core::{Actor, ModelKind, ModelProfile, contract::ModelStore as _};
+use aura_core::{Actor, JobId, ModelKind, ModelProfile, contract::ModelStore as _};
 use aura_store::PgStore;
 use sqlx::{
     PgPool,
@@ -21,7 +21,7 @@ use crate::{
     checker::{self, Fault},
     child::{self, Orders, Role, Settings},
     database::{self, Database},
-    journal::{self, Asked, Written},
+    journal::{self, Answer, Asked, Written},
 };
 
 /// How long anything may take that is not measured.
@@ -42,6 +42,10 @@ impl Process {
         // One that has ended by itself is found by its journal.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 }
 
@@ -108,10 +112,8 @@ impl Field {
     }
 
     /// How many bytes the journals hold: they grow with every call.
-    pub(crate) fn written(&self) -> u64 {
-        let files = std::fs::read_dir(&self.folder).unwrap().flatten();
-        let journals = files.filter(|file| file.path().extension().is_some_and(|ending| ending == journal::ENDING));
-        journals.filter_map(|file| file.metadata().ok()).map(|known| known.len()).sum()
+    fn written(&self) -> u64 {
+        journal::marks(&self.folder).values().sum()
     }
 
     /// Waits until the processes have written so much more.
@@ -130,6 +132,17 @@ impl Field {
 
     pub(crate) fn journals(&self) -> Vec<Written> {
         journal::read(&self.folder, "")
+    }
+
+    /// At which attempt a job is.
+    pub(crate) fn attempt_of(&self, job: JobId) -> u32 {
+        self.runtime.block_on(database::attempt_of(&self.hand, job)).unwrap_or_default()
+    }
+
+    /// Whether somebody has left a transaction open for longer than any process does that is not stopped.
+    pub(crate) fn a_transaction_stands_still(&self) -> bool {
+        thread::sleep(2 * database::STILL);
+        self.runtime.block_on(database::still_transactions(&self.hand)).is_ok_and(|count| count > 0)
     }
 
     /// Users submit no more; waits until everything has come to its end, ends the processes, and has the checker look.
@@ -163,7 +176,7 @@ impl Field {
     fn report(&self, done: &str, journals: &[Written], database: &Database, faults: &[Fault]) {
         let unanswered = journals.iter().flat_map(Written::calls).filter(|(_, answer)| answer.is_none()).count();
         let unclear = journals.iter().flat_map(Written::calls);
-        let unclear = unclear.filter(|(_, answer)| answer.is_some_and(journal::Answer::is_unclear)).count();
+        let unclear = unclear.filter(|(_, answer)| answer.is_some_and(Answer::is_unclear)).count();
         let repeated = journals.iter().flat_map(Written::calls);
         let repeated = repeated.filter(|(asked, _)| matches!(asked, Asked::Submit { .. })).count();
         eprintln!(

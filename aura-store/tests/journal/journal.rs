@@ -4,9 +4,10 @@
 //! since processes are killed and the machine is not.
 
 use std::{
+    collections::HashMap,
     fs::{File, OpenOptions},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -163,7 +164,7 @@ pub(crate) struct Written {
 impl Written {
     /// Each call with its answer, if it got one.
     pub(crate) fn calls(&self) -> impl Iterator<Item = (&Asked, Option<&Answer>)> {
-        let answers: std::collections::HashMap<u64, &Answer> = self
+        let answers: HashMap<u64, &Answer> = self
             .lines
             .iter()
             .filter_map(|line| match &line.entry {
@@ -180,21 +181,31 @@ impl Written {
 
 pub(crate) const ENDING: &str = "jsonl";
 
-/// The journals in a folder whose names begin like this. A last line without its end was being written when the process was
-/// killed.
+/// How long each journal is.
+pub(crate) type Marks = HashMap<String, u64>;
+
+/// The journals in a folder, with their names.
+fn files(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let journals = paths.filter(|path| path.extension().is_some_and(|ending| ending == ENDING));
+    journals.map(|path| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path))
+}
+
+pub(crate) fn marks(folder: &Path) -> Marks {
+    files(folder).map(|(process, path)| (process, path.metadata().unwrap().len())).collect()
+}
+
+/// All journals of processes whose names begin like this.
 pub(crate) fn read(folder: &Path, begins: &str) -> Vec<Written> {
-    let mut all = Vec::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let process = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if path.extension().is_none_or(|ending| ending != ENDING) || !process.starts_with(begins) {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let lines = whole.map(|line| serde_json::from_str(line).unwrap()).collect();
-        all.push(Written { process, lines });
-    }
+    let journals = files(folder).filter(|(process, _)| process.starts_with(begins));
+    let mut all: Vec<_> = journals.map(|(process, path)| written(process, &path)).collect();
     all.sort_by(|one, other| one.process.cmp(&other.process));
     all
+}
+
+/// A last line without its end was being written, or its process was killed then.
+fn written(process: String, path: &Path) -> Written {
+    let text = std::fs::read_to_string(path).unwrap();
+    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    Written { process, lines: whole.map(|line| serde_json::from_str(line).unwrap()).collect() }
 }

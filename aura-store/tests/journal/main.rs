@@ -5,7 +5,7 @@
 //! Jepsen's `total-queue`, which allows duplicates: nothing is lost, nothing is there that nobody asked for, and nothing is
 //! applied twice.
 //!
-//! Longer runs: `AURA_KILL_ROUNDS=1000 AURA_POSTMASTER_KILLS=50 cargo test --all-features --test journal`.
+//! Longer runs: `AURA_KILL_ROUNDS=1000 AURA_STOPS=100 AURA_CUTS=5000 cargo test --all-features --test journal`.
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
@@ -22,5 +22,6 @@ mod field;
 mod journal;
 mod kills;
 mod manager;
+mod stopped;
 mod submitter;
 mod worker;

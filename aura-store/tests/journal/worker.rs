@@ -18,6 +18,9 @@ use crate::{
     journal::{Answer, Asked, Held},
 };
 
+/// Most jobs that a worker claims at a time.
+const MOST: u64 = 1;
+
 pub(crate) async fn play(hand: &Hand, task: usize) {
     let mut chance = hand.chance(task);
     // The one that takes a killed worker's place has its name: only tokens tell the two apart.
@@ -34,7 +37,7 @@ pub(crate) async fn play(hand: &Hand, task: usize) {
 }
 
 async fn claim(hand: &Hand, worker: &WorkerId, chance: &mut Chance) -> Vec<Held> {
-    let max = u32::try_from(chance.within(1..4)).unwrap();
+    let max = u32::try_from(chance.within(1..MOST + 1)).unwrap();
     let wanted = Wanted::Any { models: hand.models.iter().map(|model| model.id).collect(), max };
     let claim = Claim { worker: worker.clone(), door: Door::Remote, wanted, lease: hand.orders.settings.lease };
     let call = hand.journal.asks(Asked::Claim { worker: worker.to_string() });
@@ -57,9 +60,9 @@ async fn work(hand: &Hand, worker: &WorkerId, held: Held, chance: &mut Chance) {
     hand.journal.effect(held);
     let begun = Instant::now();
     for _ in 0..chance.within(0..3) {
-        if beat(hand, held, &proof).await == Answer::LeaseLost && chance.one_in(2) {
-            // Every other one hands in what it has all the same: it must be refused.
-            return;
+        if beat(hand, held, &proof).await == Answer::LeaseLost {
+            // What it has is handed in all the same: it must be refused.
+            break;
         }
     }
     tokio::time::sleep(hand.orders.settings.work.saturating_sub(begun.elapsed())).await;
