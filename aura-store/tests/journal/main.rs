@@ -9,6 +9,7 @@
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a test's setting stops the test when it cannot be made, and says what it saw"
@@ -17,6 +18,7 @@
 mod chance;
 mod checker;
 mod child;
+mod clocks;
 mod database;
 mod field;
 mod journal;
