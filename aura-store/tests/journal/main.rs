@@ -24,6 +24,7 @@ mod field;
 mod journal;
 mod kills;
 mod manager;
+mod network;
 mod stopped;
 mod submitter;
 mod worker;
