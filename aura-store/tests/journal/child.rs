@@ -5,11 +5,14 @@ use std::{
     io::Read as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use aura_core::Model;
-use aura_core::contract::ModelStore as _;
+use aura_core::{
+    Model,
+    contract::{DutyStore as _, ModelStore as _},
+};
 use aura_store::PgStore;
 use serde::{Deserialize, Serialize};
 
@@ -113,11 +116,10 @@ impl Hand {
 
     /// Whether users are to submit no more.
     pub(crate) fn is_over(&self) -> bool {
-        is_over(&self.orders.folder)
+        end(&self.orders.folder).exists()
     }
 
     pub(crate) async fn wait_for_news(&self) {
-        use aura_core::contract::DutyStore as _;
         // Having waited in vain is as good: it looks then.
         let _ = tokio::time::timeout(LOOK, self.store.others_wrote()).await;
     }
@@ -130,10 +132,6 @@ impl Hand {
 /// The file that says that users are to submit no more.
 pub(crate) fn end(folder: &Path) -> PathBuf {
     folder.join("over")
-}
-
-fn is_over(folder: &Path) -> bool {
-    end(folder).exists()
 }
 
 /// A process that takes part. Does nothing unless a round started it.
@@ -150,10 +148,10 @@ async fn plays_its_role_until_it_is_killed() {
     let told = journal.clone();
     std::panic::set_hook(Box::new(move |info| told.broken(info.to_string())));
     let (store, models) = open(&orders, &journal).await;
-    let hand = std::sync::Arc::new(Hand { orders, journal, store, models });
+    let hand = Arc::new(Hand { orders, journal, store, models });
     let tasks: Vec<_> = (0..hand.orders.settings.tasks)
         .map(|task| {
-            let hand = hand.clone();
+            let hand = Arc::clone(&hand);
             tokio::spawn(async move {
                 match hand.orders.role {
                     Role::Submitter => submitter::play(&hand, task).await,

@@ -8,6 +8,7 @@ use chrono::{TimeDelta, Utc};
 use crate::{
     child::{Role, Settings},
     field::Field,
+    journal::Written,
     stopped::{self, Moment},
 };
 
@@ -47,11 +48,11 @@ fn processes_whose_clocks_are_an_hour_off_neither_lose_a_lease_nor_overstay_it()
     let late = stopped::stop_past_the_leases(&field, &off, Moment::BetweenTransactions);
     let (journals, database) = field.finish(&format!("{} late reports", late.len()));
 
-    let skewed = |journal: &&crate::journal::Written| {
+    let is_off = |journal: &&Written| {
         let last = journal.lines.last();
         last.is_some_and(|line| (line.at - Utc::now()).abs() > TimeDelta::minutes(50))
     };
-    assert_eq!(journals.iter().filter(skewed).count(), 6, "processes have no wrong clocks");
+    assert_eq!(journals.iter().filter(is_off).count(), 6, "processes have no wrong clocks");
     assert_eq!(stopped::not_refused(&journals, &late), [], "overstayed");
     let ended = stopped::ended(&database.history);
     assert!(ended.len() >= late.len(), "{ended:?}");
