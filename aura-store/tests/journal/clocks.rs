@@ -41,7 +41,7 @@ fn processes_whose_clocks_are_an_hour_off_neither_lose_a_lease_nor_overstay_it()
     let settings = Settings { lease: LEASE, work: Duration::from_millis(20), environment, ..Settings::default() };
     // Of each role one is ahead and one behind; the third worker's clock is right.
     let field = Field::new("clocks an hour off", &url, &url, [2, 2, 3], &settings);
-    field.until_written(150_000);
+    field.until_written(80_000);
     let off: Vec<_> = (0..field.processes.len())
         .filter(|n| field.processes[*n].orders.role == Role::Worker && field.processes[*n].orders.slot < 2)
         .collect();

@@ -18,7 +18,7 @@ fn with_every_notification_dropped_everything_still_ends() {
     proxy.drop_notifications();
     let url = server.create_database().unwrap();
     let field = Field::new("notifications dropped", &url, &proxy.url(&url), [1, 2, 3], &Settings::default());
-    field.until_written(150_000);
+    field.until_written(80_000);
     field.finish(&format!("{} notifications dropped", proxy.dropped()));
     assert!(proxy.dropped() > 0, "no notification was sent");
 }
