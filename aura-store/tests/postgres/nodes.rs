@@ -151,3 +151,41 @@ async fn without_notifications_a_change_is_found_by_looking() {
     woken.unwrap();
     assert_eq!(deaf.audit(before, 9).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_claim_that_also_takes_a_job_from_behind_the_frontier_is_in_the_history_of_each_of_its_jobs() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let jobs = scene.many(4).await;
+    for job in &jobs[1..] {
+        scene.assign(*job, &model).await;
+    }
+    let wanted = Wanted::Any { models: vec![model.id], max: 2 };
+    let claim = Claim { worker: worker("w"), door: Door::Remote, wanted, lease: LEASE };
+    assert_eq!(scene.store.claim(&claim).await.unwrap().len(), 2, "the frontier is behind them now");
+    scene.assign(jobs[0], &model).await;
+    let claimed = scene.store.claim(&claim).await.unwrap();
+    assert_eq!(claimed.len(), 2, "one before the frontier, one behind it");
+    for claimed in claimed {
+        let history = scene.store.job_events(claimed.job.id).await.unwrap();
+        let told: Vec<_> = history.iter().filter(|event| event.event_type == "job.claimed").collect();
+        assert_eq!(told.len(), 1, "{history:?}");
+        assert_eq!(told[0].details["token"], serde_json::json!(crate::scene::token(&claimed.job)));
+    }
+}
+
+#[tokio::test]
+async fn a_single_item_that_is_written_on_a_duty_that_is_over_is_refused_too() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let job = scene.submitted(&model).await;
+    let (a, b) = (NodeId::fresh(), NodeId::fresh());
+    let terms = scene.store.keep_duties(&a, Duration::ZERO).await.unwrap().unwrap();
+    scene.store.keep_duties(&b, MINUTE).await.unwrap();
+    let over = scene.store.on_duty(&terms[0]).unwrap();
+    let judgement = crate::scene::accept(&job, 0.5);
+    let many = over.judge(&[judgement.clone(), judgement.clone()]).await;
+    assert!(matches!(many, Err(StoreError::Conflict { what: "duty", .. })), "{many:?}");
+    let one = over.judge(&[judgement]).await.and_then(|mut answers| answers.remove(0));
+    assert!(matches!(one, Err(StoreError::Conflict { what: "duty", .. })), "{one:?}");
+}
