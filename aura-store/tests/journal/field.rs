@@ -21,7 +21,7 @@ use crate::{
     checker::{self, Fault},
     child::{self, Orders, Role, Settings},
     database::{self, Database},
-    journal::{self, Answer, Asked, Written},
+    journal::{self, Answer, Asked, Entry, Marks, Written},
 };
 
 /// How long anything may take that is not measured.
@@ -113,7 +113,21 @@ impl Field {
 
     /// How many bytes the journals hold: they grow with every call.
     fn written(&self) -> u64 {
-        journal::marks(&self.folder).values().sum()
+        self.marks().values().sum()
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        journal::marks(&self.folder)
+    }
+
+    /// What was answered behind the marks.
+    pub(crate) fn answers_after(&self, marks: &Marks) -> Vec<Answer> {
+        let lines = journal::after(&self.folder, marks).into_iter().flat_map(|journal| journal.lines);
+        let answers = lines.filter_map(|line| match line.entry {
+            Entry::Answered(answer) => Some(answer),
+            _ => None,
+        });
+        answers.collect()
     }
 
     /// Waits until the processes have written so much more.

@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs::{File, OpenOptions},
-    io::Write as _,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -198,14 +198,26 @@ pub(crate) fn marks(folder: &Path) -> Marks {
 /// All journals of processes whose names begin like this.
 pub(crate) fn read(folder: &Path, begins: &str) -> Vec<Written> {
     let journals = files(folder).filter(|(process, _)| process.starts_with(begins));
-    let mut all: Vec<_> = journals.map(|(process, path)| written(process, &path)).collect();
+    let mut all: Vec<_> = journals.map(|(process, path)| written(process, &path, 0)).collect();
     all.sort_by(|one, other| one.process.cmp(&other.process));
     all
 }
 
+/// What was written behind the marks.
+pub(crate) fn after(folder: &Path, marks: &Marks) -> Vec<Written> {
+    let from = |process: &str| marks.get(process).copied().unwrap_or_default();
+    files(folder)
+        .map(|(process, path)| (from(&process), process, path))
+        .map(|(at, process, path)| written(process, &path, at))
+        .collect()
+}
+
 /// A last line without its end was being written, or its process was killed then.
-fn written(process: String, path: &Path) -> Written {
-    let text = std::fs::read_to_string(path).unwrap();
+fn written(process: String, path: &Path, from: u64) -> Written {
+    let mut file = File::open(path).unwrap();
+    file.seek(SeekFrom::Start(from)).unwrap();
+    let mut text = String::new();
+    file.read_to_string(&mut text).unwrap();
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     Written { process, lines: whole.map(|line| serde_json::from_str(line).unwrap()).collect() }
 }

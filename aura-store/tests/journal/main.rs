@@ -5,7 +5,7 @@
 //! Jepsen's `total-queue`, which allows duplicates: nothing is lost, nothing is there that nobody asked for, and nothing is
 //! applied twice.
 //!
-//! Longer runs: `AURA_KILL_ROUNDS=1000 AURA_STOPS=100 AURA_CUTS=5000 cargo test --all-features --test journal`.
+//! Longer runs: `AURA_KILL_ROUNDS=1000 AURA_POSTMASTER_KILLS=50 AURA_STOPS=100 AURA_CUTS=5000 cargo test --all-features --test journal`.
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
@@ -25,6 +25,7 @@ mod journal;
 mod kills;
 mod manager;
 mod network;
+mod postmaster;
 mod stopped;
 mod submitter;
 mod worker;

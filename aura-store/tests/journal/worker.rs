@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Most jobs that a worker claims at a time.
-const MOST: u64 = 1;
+const MOST: u64 = 3;
 
 pub(crate) async fn play(hand: &Hand, task: usize) {
     let mut chance = hand.chance(task);
