@@ -258,6 +258,14 @@ CREATE TABLE audit_head (
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
 
+-- The name of what the server has gone through without losing anything. A crash empties what is unlogged, and a standby that
+-- takes over has nothing in it: a commit that did not wait for the disk has reached it if the same name is still here when a
+-- later one has waited.
+CREATE UNLOGGED TABLE server_run (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    name     uuid    NOT NULL DEFAULT gen_random_uuid()
+);
+
 CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE sql SET search_path FROM CURRENT
     AS 'UPDATE audit_head SET seq = seq + 1 RETURNING seq';
 

@@ -126,13 +126,16 @@ impl AuditStore for PgStore {
 
     async fn audit(&self, after: AuditSeq, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, actor, action, details, created_at, encode(hash, 'hex') AS hash FROM audit_log WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, actor, action, details, created_at, encode(hash, 'hex') AS hash,
+                 (SELECT name FROM server_run) AS run
+             FROM audit_log WHERE id > $1 ORDER BY id LIMIT $2",
         );
         let rows = self.core.rows("read the audit log", query.bind(after.0).bind(i64::from(limit))).await?;
         let entries = each(&rows, entry)?;
         // What a crash could take back is not shown: its place would go to another entry.
-        if let Some(last) = entries.last() {
-            self.core.durable(Some(last.seq.0)).await?;
+        if let (Some(row), Some(last)) = (rows.last(), entries.last()) {
+            let run = Named::new("audit log", row).get("run")?;
+            self.core.durable(run, Some(last.seq.0)).await?;
         }
         Ok(entries)
     }

@@ -157,7 +157,7 @@ impl PgStoreBuilder {
             Listen::At(url) => Some(self.options(url)?),
         };
         let core = Arc::new(Core {
-            disk: Arc::new(Disk::new(&primary)),
+            disk: Arc::new(Disk::new(&primary, &self.schema)),
             begin_write: format!("{}; SET LOCAL synchronous_commit TO off", self.begin()),
             begin: self.begin(),
             place: place.clone(),

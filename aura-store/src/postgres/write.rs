@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Core,
+    durable::Run,
     error::{failed, run_again},
     moves::Moves,
     read::begin,
@@ -38,6 +39,8 @@ pub(super) struct Write<'s> {
     pub(super) moves: Moves,
     /// What is written at the end.
     pub(super) trail: Trail,
+    /// In which run of the server it writes.
+    pub(super) server_run: Run,
 }
 
 /// Does a verb, one transaction, and does it again when another transaction was in its way (a deadlock, a serialization
@@ -59,15 +62,16 @@ impl Core {
     /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
     pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
         let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
-        let now = match &self.clock {
-            Some(clock) => clock.now(),
-            None => {
-                let row = sqlx::query("SELECT clock_timestamp() AS now").persistent(!self.pooled).fetch_one(&mut *tx);
-                row.await.and_then(|row| row.try_get("now")).map_err(failed(action))?
-            }
+        let query = sqlx::query("SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run");
+        let row = query.persistent(!self.pooled).fetch_one(&mut *tx).await.map_err(failed(action))?;
+        let now = match self.given_now() {
+            Some(now) => now,
+            None => value::micros(row.try_get("now").map_err(failed(action))?),
         };
-        let now = value::micros(now);
-        let mut write = Write { core: self, tx, action, now, moves: Moves::default(), trail: Trail::default() };
+        let server_run = row.try_get("run").map_err(failed(action))?;
+        let (moves, trail) = (Moves::default(), Trail::default());
+        let mut write = Write { core: self, tx, action, now, moves, trail, server_run };
+        write.name_run().await?;
         write.check_term().await?;
         Ok(write)
     }
@@ -116,7 +120,7 @@ impl Write<'_> {
         if has_moved {
             self.core.news.stir();
         }
-        let ((), done) = tokio::try_join!(self.core.durable(last), meanwhile)?;
+        let ((), done) = tokio::try_join!(self.core.durable(self.server_run, last), meanwhile)?;
         if let Some(seq) = last {
             self.core.news.wrote(seq);
         }

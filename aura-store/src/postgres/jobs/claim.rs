@@ -243,21 +243,26 @@ async fn check(write: &mut Write<'_>, id: JobId) -> Result<(), StoreError> {
     }
 }
 
-/// Leaves an entry for each claim, or for each model and attempt within it.
+/// Leaves an entry for each claim, or for each model, attempt and token within it: what was found behind the frontier has a token
+/// of its own.
 async fn leave_trail(
     write: &mut Write<'_>,
     taken: impl Iterator<Item = (usize, &Job)> + Clone,
 ) -> Result<(), StoreError> {
     let names = write.names_of(taken.clone().filter_map(|(_, job)| job.state.model())).await?;
-    for ((_, model, _), jobs) in groups(taken.map(|(claim, job)| ((claim, job.state.model(), job.attempt), job))) {
-        let Some(JobState::InProgress { lease, .. }) = jobs.first().map(|job| &job.state) else { continue };
+    let keyed = taken.filter_map(|(claim, job)| match &job.state {
+        JobState::InProgress { model, lease } => Some(((claim, *model, job.attempt, lease.token), (job, lease))),
+        _ => None,
+    });
+    for ((_, model, _, token), claimed) in groups(keyed) {
+        let Some((_, lease)) = claimed.first().copied() else { continue };
+        let jobs: Vec<&Job> = claimed.iter().map(|(job, _)| *job).collect();
         for job in &jobs {
-            write.moves.moved(job.id, JobStatus::Assigned, JobStatus::InProgress, model);
+            write.moves.moved(job.id, JobStatus::Assigned, JobStatus::InProgress, Some(model));
         }
-        let name = model.and_then(|model| names.get(&model));
-        let more = json!({ "worker": lease.worker, "token": lease.token, "until": lease.until });
-        let details = facts_of_all(&jobs, name.map(String::as_str), more);
-        write.trail.of_claim(&Actor::worker(&lease.worker), &jobs, lease.token, Action::JobClaimed, details);
+        let more = json!({ "worker": lease.worker, "token": token, "until": lease.until });
+        let details = facts_of_all(&jobs, names.get(&model).map(String::as_str), more);
+        write.trail.of_claim(&Actor::worker(&lease.worker), &jobs, token, Action::JobClaimed, details);
     }
     Ok(())
 }

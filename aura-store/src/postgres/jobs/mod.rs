@@ -66,11 +66,18 @@ impl Joins {
     }
 }
 
+impl PgStore {
+    /// Whether single callers are joined. Within a term they are not: the joined write in no term.
+    pub(super) fn is_joined(&self) -> bool {
+        self.core.term.is_none()
+    }
+}
+
 #[async_trait]
 impl JobStore for PgStore {
     async fn submit(&self, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
         match prds {
-            [one] => Ok(vec![self.joins.submit.one(one.clone()).await]),
+            [one] if self.is_joined() => Ok(vec![self.joins.submit.one(one.clone()).await]),
             many => submit::submit(&self.core, many).await,
         }
     }
@@ -128,22 +135,28 @@ impl JobStore for PgStore {
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedJob>, StoreError> {
         match claim.wanted {
-            Wanted::Any { .. } => self.joins.claim.one(claim.clone()).await,
+            Wanted::Any { .. } if self.is_joined() => self.joins.claim.one(claim.clone()).await,
+            Wanted::Any { .. } => {
+                let mut answers = claim::claim_any(&self.core, std::slice::from_ref(claim)).await?;
+                answers.pop().unwrap_or_else(|| Ok(Vec::new()))
+            }
             Wanted::Job(id) => claim::claim_job(&self.core, claim, id).await,
         }
     }
 
     async fn heartbeat(&self, leases: &[LeaseProof], lease: Duration) -> Result<Each<DateTime<Utc>>, StoreError> {
-        let beats: Vec<_> = leases.iter().map(|proof| (proof.clone(), lease)).collect();
-        match <[_; 1]>::try_from(beats) {
-            Ok([one]) => Ok(vec![self.joins.heartbeat.one(one).await]),
-            Err(many) => lease::heartbeat(&self.core, &many).await,
+        match leases {
+            [one] if self.is_joined() => Ok(vec![self.joins.heartbeat.one((one.clone(), lease)).await]),
+            many => {
+                let beats: Vec<_> = many.iter().map(|proof| (proof.clone(), lease)).collect();
+                lease::heartbeat(&self.core, &beats).await
+            }
         }
     }
 
     async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
         match reports {
-            [one] => Ok(vec![self.joins.report.one(one.clone()).await]),
+            [one] if self.is_joined() => Ok(vec![self.joins.report.one(one.clone()).await]),
             many => report::report(&self.core, many).await,
         }
     }
@@ -162,7 +175,7 @@ impl JobStore for PgStore {
 
     async fn settle(&self, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
         match verdicts {
-            [one] => Ok(vec![self.joins.settle.one(one.clone()).await]),
+            [one] if self.is_joined() => Ok(vec![self.joins.settle.one(one.clone()).await]),
             many => settle::settle(&self.core, many).await,
         }
     }

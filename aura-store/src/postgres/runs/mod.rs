@@ -28,10 +28,12 @@ impl RunStore for PgStore {
         batches: &[ArtifactBatch],
         extend_to: Duration,
     ) -> Result<Each<Vec<Artifact>>, StoreError> {
-        let batches: Vec<_> = batches.iter().map(|batch| (batch.clone(), extend_to)).collect();
-        match <[_; 1]>::try_from(batches) {
-            Ok([one]) => Ok(vec![self.joins.artifacts.one(one).await]),
-            Err(many) => artifacts::add(&self.core, &many).await,
+        match batches {
+            [one] if self.is_joined() => Ok(vec![self.joins.artifacts.one((one.clone(), extend_to)).await]),
+            many => {
+                let many: Vec<_> = many.iter().map(|batch| (batch.clone(), extend_to)).collect();
+                artifacts::add(&self.core, &many).await
+            }
         }
     }
 
@@ -41,7 +43,7 @@ impl RunStore for PgStore {
 
     async fn judge(&self, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
         match judgements {
-            [one] => Ok(vec![self.joins.judge.one(one.clone()).await]),
+            [one] if self.is_joined() => Ok(vec![self.joins.judge.one(one.clone()).await]),
             many => judge::judge(&self.core, many).await,
         }
     }
