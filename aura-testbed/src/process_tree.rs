@@ -66,6 +66,14 @@ impl ProcessTree {
         Ok(numbers.filter(|id| Stat::read(*id).is_ok_and(|stat| stat.parent == self.root)).collect())
     }
 
+    /// Ends one of the children, and waits until all that there were are gone: a server that cannot go on without it ends the
+    /// others by itself.
+    pub(crate) fn kill_child(&self) -> io::Result<()> {
+        let all = self.children()?;
+        signal("-KILL", all.get(..1).unwrap_or_default())?;
+        patience::wait_until("the server to end its other processes", || Ok(!all.iter().any(|id| is_running(*id))))
+    }
+
     /// Ends the root and its children at once, without a chance to tidy up, and waits until they are gone.
     ///
     /// The root is halted first, so that it starts no child that the kill would miss.

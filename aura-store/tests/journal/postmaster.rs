@@ -1,4 +1,4 @@
-//! `kill -9` of the database server under load: what it acknowledged is there afterwards, and the processes go on by themselves.
+//! `kill -9` of the database server, or of one of its processes, under load: what it acknowledged is there afterwards, and the processes go on by themselves.
 
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,16 @@ fn a_killed_server_loses_nothing_it_acknowledged_and_work_goes_on_within_five_se
     let settings = Settings { tasks: 6, ..Settings::default() };
     let mut field = Field::new("kill -9 of the server", &url, &url, [2, 2, 2], &settings);
     let mut longest = Duration::ZERO;
-    for _ in 0..kills() {
+    for kill in 0..kills() {
         let more = field.chance.within(10_000..80_000);
         field.until_written(more);
-        server.kill9().unwrap();
-        server.start_again().unwrap();
+        if kill % 3 == 2 {
+            // One process of it: the server goes through the crash without a new start.
+            server.crash().unwrap();
+        } else {
+            server.kill9().unwrap();
+            server.start_again().unwrap();
+        }
         let (again, marks) = (Instant::now(), field.marks());
         field.until("work to go on", || all_go_on(&field.answers_after(&marks)));
         longest = longest.max(again.elapsed());

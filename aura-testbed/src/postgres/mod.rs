@@ -148,6 +148,17 @@ impl PrivatePostgres {
         ProcessTree::of(self.pid()).kill()
     }
 
+    /// Kills one of the server's processes with `SIGKILL`, as a system without memory would: the server ends all the others,
+    /// forgets what was not on the disk, recovers, and accepts connections again by itself. Waits until the others are gone.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be killed, or the machine has no `/proc`.
+    pub fn crash(&self) -> io::Result<()> {
+        let _one_at_a_time = self.lock();
+        ProcessTree::of(self.pid()).kill_child()
+    }
+
     /// Starts the server again after [`kill9`](Self::kill9), and waits until it has recovered and accepts connections.
     ///
     /// # Errors
