@@ -85,6 +85,31 @@ pub(super) async fn each_job(core: &Core, ids: &[JobId]) -> Result<Each<Option<J
     Ok(ids.iter().map(|id| Ok(jobs.get(id).cloned())).collect())
 }
 
+/// The first jobs of each of these PRDs, each with how many are wanted.
+pub(super) async fn of_each_prd(core: &Core, wanted: &[(PrdId, u32)]) -> Result<Each<Vec<Job>>, StoreError> {
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        job_columns!(),
+        "FROM unnest($1::uuid[]) AS wanted (prd) CROSS JOIN LATERAL (
+             SELECT * FROM jobs WHERE jobs.prd_id = wanted.prd ORDER BY seq LIMIT $2) AS jobs
+         ORDER BY jobs.seq"
+    ));
+    let mut prds = uuids(wanted.iter().map(|(prd, _)| *prd));
+    prds.sort_unstable();
+    prds.dedup();
+    let most = wanted.iter().map(|(_, limit)| *limit).max().unwrap_or_default();
+    let rows = core.rows("list the jobs of PRDs", query.bind(prds).bind(i64::from(most))).await?;
+    let mut jobs: HashMap<PrdId, Vec<Job>> = HashMap::new();
+    for row in &rows {
+        let job = record::job(row)?;
+        jobs.entry(job.prd_id).or_default().push(job);
+    }
+    let of = |(prd, limit): &(PrdId, u32)| {
+        jobs.get(prd).map(|jobs| jobs.iter().take(*limit as usize).cloned().collect()).unwrap_or_default()
+    };
+    Ok(wanted.iter().map(|wanted| Ok(of(wanted))).collect())
+}
+
 /// The place behind which a list begins.
 macro_rules! start {
     () => {

@@ -43,6 +43,7 @@ pub(super) struct Joins {
     settle: Join<Verdict, bool>,
     job: Join<JobId, Option<Job>>,
     prd: Join<PrdId, Option<Prd>>,
+    jobs_of: Join<(PrdId, u32), Vec<Job>>,
     pub(super) runs: Join<JobId, Vec<ModelRun>>,
     pub(super) pieces: Join<JobId, Vec<Artifact>>,
 }
@@ -60,6 +61,7 @@ impl Joins {
             settle: Join::of(Arc::clone(core), |core, items| Box::pin(settle::settle(core, items))),
             job: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_job(core, ids))),
             prd: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_prd(core, ids))),
+            jobs_of: Join::of(Arc::clone(core), |core, prds| Box::pin(list::of_each_prd(core, prds))),
             runs: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::of_each_job(core, ids))),
             pieces: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::pieces_of_each_job(core, ids))),
         }
@@ -102,7 +104,12 @@ impl JobStore for PgStore {
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<Job>, StoreError> {
-        list::jobs(&self.core, filter).await
+        match filter {
+            JobFilter { prd: Some(prd), status: None, model: None, after: None, limit } => {
+                self.joins.jobs_of.one((*prd, *limit)).await
+            }
+            filter => list::jobs(&self.core, filter).await,
+        }
     }
 
     async fn job_counts(&self) -> Result<Vec<JobCount>, StoreError> {
