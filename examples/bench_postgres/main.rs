@@ -1,7 +1,8 @@
-//! What an orchestra does on PostgreSQL under load: whole lives a second, and claims by hundreds of workers through two nodes.
+//! What an orchestra does on PostgreSQL under load: whole lives a second, claims by hundreds of workers through two nodes, and
+//! whether it stays as fast with millions of finished jobs and behind a long transaction.
 //!
 //! ```sh
-//! cargo run --release --example bench_postgres [life] [crowd]
+//! cargo run --release --example bench_postgres [life] [crowd] [aged]
 //! ```
 //! It starts a private, durable PostgreSQL (fsync and synchronous_commit on) and prints a table. For the queue's verbs alone,
 //! beside other queues, see `scripts/bench-queue`.
@@ -13,6 +14,7 @@
     reason = "a bench prints its figures and ends by panicking"
 )]
 
+mod aged;
 mod crowd;
 mod life;
 
@@ -28,5 +30,9 @@ async fn main() {
     }
     if wants("crowd") {
         crowd::run(&server).await;
+    }
+    // It takes minutes, so it has to be asked for. AURA_FINISHED_JOBS and AURA_HELD_SECONDS say how many.
+    if asked.iter().any(|asked| asked == "aged") {
+        aged::run(&server).await;
     }
 }
