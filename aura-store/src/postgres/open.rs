@@ -115,7 +115,7 @@ impl PgStoreBuilder {
         self
     }
 
-    /// How long histories (`job_events`, `audit_log`) are kept, in whole months (default: for ever). Months that have ended
+    /// How long histories (`audit_log`, and `job_events`, which shows it by job) are kept, in whole months (default: for ever). Months that have ended
     /// longer ago are dropped.
     #[must_use]
     pub fn retention(mut self, keep: Duration) -> Self {
