@@ -62,6 +62,7 @@ CREATE TABLE handed_in (
 -- them costs nothing that grows with what is settled or waits.
 CREATE TABLE prds_to_assess (
     prd_id uuid        PRIMARY KEY,
+    id     bigint      GENERATED ALWAYS AS IDENTITY UNIQUE,
     -- The node that assesses it, and until when it must have said again that it lives.
     node   text,
     until  timestamptz

@@ -17,6 +17,7 @@ use aura_core::{
 
 use super::{
     Core, PgStore,
+    marks::Scan,
     row::{Named, each},
     value,
     write::{Write, again},
@@ -73,19 +74,20 @@ impl Core {
 
     /// `OFFSET 0` keeps a subquery one look by an index for each row: as a join it would read whole tables.
     async fn take_once(&self, node: &NodeId, limit: u32, lease: Duration) -> Result<Vec<PrdId>, StoreError> {
+        let (handed_in, to_assess) = (self.mark(Scan::HandedIn).await?, self.mark(Scan::ToAssess).await?);
         let mut write = self.write(TAKE).await?;
-        enter_what_was_handed_in(&mut write).await?;
+        enter_what_was_handed_in(&mut write, handed_in).await?;
         let query = sqlx::query(
             "WITH ours AS (
-                 SELECT prd_id FROM prds_to_assess WHERE node = $1 AND until > $2 AND NOT EXISTS (
+                 SELECT prd_id FROM prds_to_assess WHERE id > $5 AND node = $1 AND until > $2 AND NOT EXISTS (
                      SELECT 1 FROM jobs
                      WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
-                 ORDER BY prd_id LIMIT $4
+                 ORDER BY id LIMIT $4
              ), free AS (
-                 SELECT prd_id FROM prds_to_assess WHERE (node IS NULL OR until <= $2) AND NOT EXISTS (
+                 SELECT prd_id FROM prds_to_assess WHERE id > $5 AND (node IS NULL OR until <= $2) AND NOT EXISTS (
                      SELECT 1 FROM jobs
                      WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
-                 ORDER BY prd_id LIMIT $4 - (SELECT count(*) FROM ours) FOR NO KEY UPDATE SKIP LOCKED
+                 ORDER BY id LIMIT $4 - (SELECT count(*) FROM ours) FOR NO KEY UPDATE SKIP LOCKED
              ), taken AS (
                  UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
                  RETURNING free.prd_id
@@ -94,6 +96,7 @@ impl Core {
         );
         let until = value::after(write.now, lease);
         let query = query.bind(node.as_str()).bind(write.now).bind(until).bind(i64::from(limit));
+        let query = query.bind(to_assess);
         let mut ids = each(&write.rows(query).await?, |row| Named::new("PRD", row).get("id").map(PrdId::from_uuid))?;
         ids.sort_unstable();
         write.commit().await?;
@@ -102,10 +105,11 @@ impl Core {
 }
 
 /// Enters PRDs whose jobs were handed in.
-async fn enter_what_was_handed_in(write: &mut Write<'_>) -> Result<(), StoreError> {
+async fn enter_what_was_handed_in(write: &mut Write<'_>, mark: i64) -> Result<(), StoreError> {
     let query = sqlx::query(
         "WITH handed AS (
-             DELETE FROM handed_in WHERE id = ANY(ARRAY(SELECT id FROM handed_in ORDER BY id LIMIT 64 FOR UPDATE SKIP LOCKED))
+             DELETE FROM handed_in WHERE id = ANY(ARRAY(
+                 SELECT id FROM handed_in WHERE id > $1 ORDER BY id LIMIT 64 FOR UPDATE SKIP LOCKED))
              RETURNING prds
          )
          INSERT INTO prds_to_assess (prd_id)
@@ -114,11 +118,12 @@ async fn enter_what_was_handed_in(write: &mut Write<'_>) -> Result<(), StoreErro
            AND NOT EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = prd OFFSET 0)
          ORDER BY prd ON CONFLICT DO NOTHING",
     );
-    write.run(query).await.map(drop)
+    write.run(query.bind(mark)).await.map(drop)
 }
 
 const TAKE: &str = "take PRDs to be assessed";
-const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess) OR EXISTS (SELECT 1 FROM handed_in)";
+const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess WHERE id > $1)
+                        OR EXISTS (SELECT 1 FROM handed_in WHERE id > $2)";
 
 #[async_trait]
 impl DutyStore for PgStore {
@@ -133,7 +138,8 @@ impl DutyStore for PgStore {
         lease: Duration,
     ) -> Result<Option<Vec<PrdId>>, StoreError> {
         // Nearly every look finds nothing: it is not worth a transaction.
-        if self.core.row(TAKE, sqlx::query(LOOK)).await?.is_none() {
+        let query = sqlx::query(LOOK).bind(self.core.mark(Scan::ToAssess).await?);
+        if self.core.row(TAKE, query.bind(self.core.mark(Scan::HandedIn).await?)).await?.is_none() {
             return Ok(Some(Vec::new()));
         }
         again(|| self.core.take_once(node, limit, lease)).await.map(Some)

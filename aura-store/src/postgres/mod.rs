@@ -11,6 +11,7 @@ mod error;
 mod jobs;
 mod join;
 mod listen;
+mod marks;
 mod models;
 mod moves;
 mod open;
@@ -79,6 +80,7 @@ struct Core {
     names: Arc<RwLock<HashMap<ModelId, String>>>,
     news: Arc<listen::News>,
     frontier: Arc<jobs::frontier::Frontier>,
+    marks: Arc<marks::Marks>,
     disk: Arc<durable::Disk>,
     /// Within which term is written; absent for what any node may write.
     term: Option<Term>,

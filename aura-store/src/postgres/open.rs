@@ -171,6 +171,7 @@ impl PgStoreBuilder {
             retention: self.retention,
             names: Arc::default(),
             frontier: Arc::default(),
+            marks: Arc::default(),
         });
         core.upkeep().await?;
         core.news.start(&core, listen);

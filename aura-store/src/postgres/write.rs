@@ -15,6 +15,7 @@ use super::{
     Core,
     durable::Run,
     error::{failed, run_again},
+    marks::Scan,
     moves::Moves,
     read::begin,
     row::Named,
@@ -39,6 +40,8 @@ pub(super) struct Write<'s> {
     pub(super) moves: Moves,
     /// What is written at the end.
     pub(super) trail: Trail,
+    /// What was put into the queue with a number that scans may have passed.
+    pub(super) back: Vec<(Scan, i64)>,
     /// In which run of the server it writes.
     pub(super) server_run: Run,
 }
@@ -70,7 +73,7 @@ impl Core {
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        let mut write = Write { core: self, tx, action, now, moves, trail, server_run };
+        let mut write = Write { core: self, tx, action, now, moves, trail, back: Vec::new(), server_run };
         write.name_run().await?;
         write.check_term().await?;
         Ok(write)
@@ -87,6 +90,15 @@ impl Write<'_> {
         let statement = self.prepared(statement);
         let done = statement.execute(&mut *self.tx).await.map_err(failed(self.action))?;
         Ok(done.rows_affected())
+    }
+
+    /// Runs a statement that puts jobs into the queue; its rows say for which `model`, and the lowest `seq`.
+    pub(super) async fn run_back(&mut self, statement: Statement<'_>) -> Result<(), StoreError> {
+        for row in self.rows(statement).await? {
+            let named = Named::new("queue", &row);
+            self.back.push((Scan::Queue(named.get("model")?), named.get("seq")?));
+        }
+        Ok(())
     }
 
     /// Runs a statement that gives at most one row.
@@ -117,6 +129,9 @@ impl Write<'_> {
         let head = moves.write(&mut self, !trail.is_empty()).await?;
         let last = trail.write(&mut self, head).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
+        for (scan, number) in self.back {
+            self.core.marks.put_back(scan, number);
+        }
         if has_moved {
             self.core.news.stir();
         }

@@ -73,10 +73,12 @@ async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>
                  WHERE jobs.id = new.id AND jobs.status = 'QUEUED' RETURNING jobs.id, jobs.seq, jobs.assigned_model
              ), gone AS (
                  DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
+             ), there AS (
+                 INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned
              )
-             INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned",
+             SELECT assigned_model AS model, min(seq) AS seq FROM assigned GROUP BY assigned_model",
         );
-        write.run(query.bind(ids).bind(of).bind(probes).bind(write.now)).await?;
+        write.run_back(query.bind(ids).bind(of).bind(probes).bind(write.now)).await?;
     }
     write.commit().await?;
     answers.all()
@@ -191,10 +193,12 @@ async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each
              ), back AS (
                  UPDATE jobs SET status = 'QUEUED', assigned_model = NULL, probe = false, updated_at = $2
                  WHERE id = ANY($1) AND status = 'ASSIGNED' RETURNING id, seq, not_before
+             ), there AS (
+                 INSERT INTO queue (model, seq, job, since, not_before) SELECT 0, seq, id, $2, not_before FROM back
              )
-             INSERT INTO queue (model, seq, job, since, not_before) SELECT 0, seq, id, $2, not_before FROM back",
+             SELECT 0 AS model, min(seq) AS seq FROM back HAVING count(*) > 0",
         );
-        write.run(query.bind(ids).bind(write.now)).await?;
+        write.run_back(query.bind(ids).bind(write.now)).await?;
     }
     write.commit().await?;
     answers.all()

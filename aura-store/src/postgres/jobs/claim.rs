@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Core,
+        marks::Scan,
         row::{Named, each},
         value,
         write::{Statement, Write, again},
@@ -30,10 +31,15 @@ pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<
     let mut models: Vec<i32> = groups.keys().flatten().copied().collect();
     models.sort_unstable();
     models.dedup();
-    if core.row(ACTION, oldest_assigned(&models)).await?.is_none() {
+    let mut marks = Vec::with_capacity(models.len());
+    for model in &models {
+        marks.push(core.mark(Scan::Queue(*model)).await?);
+    }
+    if core.row(ACTION, oldest_assigned(&models, &marks)).await?.is_none() {
         return Ok(claims.iter().map(|_| Ok(Vec::new())).collect());
     }
-    again(|| claim_once(core, claims, &groups)).await
+    let begin = marks.into_iter().min().unwrap_or_default();
+    again(|| claim_once(core, claims, &groups, begin)).await
 }
 
 /// Claims this very job.
@@ -54,12 +60,13 @@ fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
     groups
 }
 
-fn oldest_assigned<'q>(models: &[i32]) -> Statement<'q> {
+fn oldest_assigned<'q>(models: &[i32], marks: &[i64]) -> Statement<'q> {
     sqlx::query(
-        "SELECT wanted AS id FROM unnest($1::int[]) AS wanted
-         WHERE EXISTS (SELECT 1 FROM queue WHERE model = wanted) LIMIT 1",
+        "SELECT wanted.model AS id FROM unnest($1::int[], $2::bigint[]) AS wanted (model, mark)
+         WHERE EXISTS (SELECT 1 FROM queue WHERE queue.model = wanted.model AND queue.seq > wanted.mark OFFSET 0) LIMIT 1",
     )
     .bind(models.to_vec())
+    .bind(marks.to_vec())
 }
 
 /// Claims that are served by one statement.
@@ -94,18 +101,19 @@ async fn claim_once(
     core: &Core,
     claims: &[Claim],
     groups: &BTreeMap<Vec<i32>, Vec<usize>>,
+    begin: i64,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let mut write = core.write(ACTION).await?;
     let mut taken = Vec::new();
     for (models, items) in groups {
         let group = Group::of(claims, items);
         let wanted = group.slots.len();
-        let from = core.frontier.from(models);
+        let from = core.frontier.from(models).max(begin);
         let mut found = take(&mut write, models, &group, 0, from).await?;
         // Behind the frontier there may be jobs that came back; with less found than wanted they are looked for.
-        if found.len() < wanted && from > 0 {
+        if found.len() < wanted && from > begin {
             let taken = found.len();
-            found.extend(take(&mut write, models, &group, taken, 0).await?);
+            found.extend(take(&mut write, models, &group, taken, begin).await?);
         }
         core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
         taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));

@@ -62,12 +62,14 @@ impl Back {
                  FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::int[]) AS back (id, why, not_before, most)
                  WHERE jobs.id = back.id AND status = 'IN_PROGRESS'
                  RETURNING jobs.id, jobs.seq, jobs.status, jobs.not_before
+             ), there AS (
+                 INSERT INTO queue (model, seq, job, since, not_before)
+                 SELECT 0, seq, id, $5, not_before FROM moved WHERE status = 'QUEUED'
              )
-             INSERT INTO queue (model, seq, job, since, not_before)
-             SELECT 0, seq, id, $5, not_before FROM moved WHERE status = 'QUEUED'",
+             SELECT 0 AS model, min(seq) AS seq FROM moved WHERE status = 'QUEUED' HAVING count(*) > 0",
         );
         let query = query.bind(self.ids).bind(self.reasons).bind(self.not_before).bind(self.max_attempts);
-        write.run(query.bind(write.now)).await.map(drop)
+        write.run_back(query.bind(write.now)).await
     }
 }
 

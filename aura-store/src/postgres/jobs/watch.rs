@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     super::{
         Core,
+        marks::Scan,
         row::{Named, each},
     },
     list::uuids,
@@ -20,11 +21,11 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
         job_columns!(),
         "FROM jobs WHERE id = ANY(ARRAY(
              SELECT job FROM queue
-             WHERE model = 0 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
+             WHERE model = 0 AND seq > $3 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
              ORDER BY seq LIMIT $2))
          AND status = 'QUEUED' ORDER BY seq"
     ));
-    let query = query.bind(core.given_now()).bind(i64::from(limit));
+    let query = query.bind(core.given_now()).bind(i64::from(limit)).bind(core.mark(Scan::QUEUED).await?);
     each(&core.rows("list jobs that can be assigned", query).await?, record::job)
 }
 

@@ -124,10 +124,12 @@ async fn move_on(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<(), Store
              FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) AS next (job, status, why, score)
              WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED'
              RETURNING jobs.id, jobs.seq, jobs.status
+         ), there AS (
+             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $5 FROM moved WHERE status = 'QUEUED'
          )
-         INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $5 FROM moved WHERE status = 'QUEUED'",
+         SELECT 0 AS model, min(seq) AS seq FROM moved WHERE status = 'QUEUED' HAVING count(*) > 0",
     );
-    write.run(query.bind(jobs).bind(statuses).bind(reasons).bind(scores).bind(write.now)).await.map(drop)
+    write.run_back(query.bind(jobs).bind(statuses).bind(reasons).bind(scores).bind(write.now)).await
 }
 
 /// Stores the runs; answers with their numbers, in their order. The day's sums are kept by a trigger. Fractions travel as text:

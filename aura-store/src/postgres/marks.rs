@@ -1,0 +1,165 @@
+//! Up to where what comes and goes is known to be gone, so that the next look does not walk over what is left of it: a row that
+//! was taken away stays in the index until the next vacuum, and for as long as any transaction is open that may still see it.
+//!
+//! A mark is a hint. It is found anew by a look from the beginning, every second or, when that takes long, in a twentieth of the
+//! time. In between nothing may lie before it but what another node or a hand put back there, and what was committed long after it
+//! got its number: that waits for the next such look. What this node puts back lowers the mark.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use aura_core::StoreError;
+
+use super::{Core, row::Named};
+
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks from the beginning take at most one part in so many of the time.
+const PART: u32 = 20;
+
+/// What is looked through in the order of numbers that grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Scan {
+    /// Jobs that wait for a model (0), or for a worker of it.
+    Queue(i32),
+    /// What was handed in and not entered yet.
+    HandedIn,
+    /// PRDs that wait for the accountant.
+    ToAssess,
+}
+
+impl Scan {
+    /// Jobs that wait for a model.
+    pub(super) const QUEUED: Self = Self::Queue(0);
+
+    /// The first number that is there, and the last one that was given to anything.
+    fn look(self) -> &'static str {
+        match self {
+            Self::Queue(_) => {
+                "SELECT (SELECT seq FROM queue WHERE model = $1 ORDER BY seq LIMIT 1) AS first, last_value AS id FROM jobs_seq_seq"
+            }
+            Self::HandedIn => {
+                "SELECT (SELECT id FROM handed_in WHERE $1 = 0 ORDER BY id LIMIT 1) AS first, last_value AS id
+                 FROM handed_in_id_seq"
+            }
+            Self::ToAssess => {
+                "SELECT (SELECT id FROM prds_to_assess WHERE $1 = 0 ORDER BY id LIMIT 1) AS first, last_value AS id
+                 FROM prds_to_assess_id_seq"
+            }
+        }
+    }
+}
+
+/// Marks of all scans.
+#[derive(Debug, Default)]
+pub(super) struct Marks(Mutex<HashMap<Scan, Mark>>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Mark {
+    /// Nothing is known to be there up to here.
+    from: i64,
+    /// The last number that had been given at the last look.
+    given: i64,
+    /// The lowest number that was put back since the last look began.
+    back: Option<i64>,
+    /// When to look from the beginning again.
+    next: Option<Instant>,
+}
+
+impl Marks {
+    fn held(&self) -> MutexGuard<'_, HashMap<Scan, Mark>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The mark; absent when it is time to look, which nobody else is asked to do until that is done.
+    fn fresh(&self, scan: Scan) -> Option<i64> {
+        let mut held = self.held();
+        let mark = held.entry(scan).or_default();
+        let now = Instant::now();
+        if mark.next.is_some_and(|next| now < next) {
+            return Some(mark.from);
+        }
+        mark.next = Some(now + LOOK);
+        mark.back = None;
+        None
+    }
+
+    /// A look from the beginning, which took so long, found this number first, and this one as the last that was given. Numbers
+    /// that were given since the look before may belong to what is not committed yet: the mark stays before them.
+    fn looked(&self, scan: Scan, first: Option<i64>, given: i64, took: Duration) -> i64 {
+        let mut held = self.held();
+        let mark = held.entry(scan).or_default();
+        let before = |number: Option<i64>| number.map_or(i64::MAX, |number| number - 1);
+        mark.from = mark.given.min(before(first)).min(before(mark.back));
+        mark.given = given;
+        mark.next = Some(Instant::now() + LOOK.max(took * PART));
+        mark.from
+    }
+
+    /// Something is there with this number, although the mark may have passed it.
+    pub(super) fn put_back(&self, scan: Scan, number: i64) {
+        if let Some(mark) = self.held().get_mut(&scan) {
+            mark.from = mark.from.min(number - 1);
+            mark.back = Some(mark.back.map_or(number, |back| back.min(number)));
+        }
+    }
+}
+
+impl Core {
+    /// Behind which number a scan may begin.
+    pub(super) async fn mark(&self, scan: Scan) -> Result<i64, StoreError> {
+        if let Some(mark) = self.marks.fresh(scan) {
+            return Ok(mark);
+        }
+        let model = if let Scan::Queue(model) = scan { model } else { 0 };
+        let started = Instant::now();
+        let row = self.row("look for what waits", sqlx::query(scan.look()).bind(model)).await?;
+        let row = row.ok_or_else(|| StoreError::corrupt("sequence", "last_value", "its row is missing"))?;
+        let named = Named::new("sequence", &row);
+        Ok(self.marks.looked(scan, named.get("first")?, named.get("id")?, started.elapsed()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_TIME: Duration = Duration::ZERO;
+
+    #[test]
+    fn a_mark_stays_before_what_is_there_and_what_was_given_since_the_last_look() {
+        let (marks, scan) = (Marks::default(), Scan::HandedIn);
+        assert_eq!(marks.fresh(scan), None, "it is time to look");
+        assert_eq!(marks.fresh(scan), Some(0), "somebody looks already");
+        assert_eq!(
+            marks.looked(scan, Some(7), 9, NO_TIME),
+            0,
+            "7 to 9 may be followed by others that are not committed"
+        );
+        assert_eq!(marks.looked(scan, Some(12), 20, NO_TIME), 9);
+        assert_eq!(marks.looked(scan, Some(12), 20, NO_TIME), 11);
+        assert_eq!(marks.looked(scan, None, 20, NO_TIME), 20);
+        assert_eq!(marks.fresh(scan), Some(20));
+        assert_eq!(marks.fresh(Scan::QUEUED), None, "each scan has its own");
+    }
+
+    #[test]
+    fn what_is_put_back_lowers_the_mark_also_while_somebody_looks() {
+        let (marks, scan) = (Marks::default(), Scan::QUEUED);
+        marks.looked(scan, None, 20, NO_TIME);
+        marks.looked(scan, None, 20, NO_TIME);
+        assert_eq!(marks.fresh(scan), Some(20));
+        marks.put_back(scan, 5);
+        assert_eq!(marks.fresh(scan), Some(4));
+        assert_eq!(marks.looked(scan, None, 20, NO_TIME), 4, "the look did not see it yet");
+    }
+
+    #[test]
+    fn a_look_that_took_long_is_not_repeated_soon() {
+        let (marks, scan) = (Marks::default(), Scan::ToAssess);
+        marks.looked(scan, None, 20, Duration::from_secs(3600));
+        assert_eq!(marks.held()[&scan].next.map(|next| next > Instant::now() + 10 * LOOK), Some(true));
+    }
+}
