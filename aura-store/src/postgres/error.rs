@@ -7,6 +7,8 @@ use sqlx::Error;
 const UNIQUE_VIOLATION: &str = "23505";
 const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK: &str = "40P01";
+const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_COLUMN: &str = "42703";
 /// Classes of errors that go away: connection, resources (a full disk among them), an operator's intervention or a timeout,
 /// a lock that is held, the system's I/O.
 const PASSING: &[&str] = &["08", "40", "53", "57", "58"];
@@ -41,6 +43,17 @@ pub(super) fn failed(action: &'static str) -> impl Fn(Error) -> StoreError {
             "XX001" | "XX002" => StoreError::corrupt("database", "table", error),
             _ => StoreError::Backend { action, source: Box::new(error) },
         }
+    }
+}
+
+/// An error of a read from the replica, which may not have heard of the newest tables yet.
+pub(super) fn failed_there(action: &'static str) -> impl Fn(Error) -> StoreError {
+    move |error| match code(&error).as_deref() {
+        Some(UNDEFINED_TABLE | UNDEFINED_COLUMN) => StoreError::Unavailable {
+            message: format!("cannot {action}: the read-only copy has not caught up with the tables: {error}"),
+            source: Some(Box::new(error)),
+        },
+        _ => failed(action)(error),
     }
 }
 

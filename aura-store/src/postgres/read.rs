@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres, Row as _, Transaction, postgres::PgR
 
 use super::{
     Core,
-    error::{failed, is_cut},
+    error::{failed, failed_there, is_cut},
     value,
     write::Statement,
 };
@@ -35,7 +35,7 @@ impl Core {
         action: &'static str,
         statement: Statement<'_>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        self.rows_from(&self.replica, statement).await.map_err(failed(action))
+        self.rows_from(&self.replica, statement).await.map_err(failed_there(action))
     }
 
     async fn rows_from(&self, pool: &PgPool, statement: Statement<'_>) -> Result<Vec<PgRow>, sqlx::Error> {

@@ -15,5 +15,6 @@ mod hr;
 mod nodes;
 mod opening;
 mod pooler;
+mod replica;
 mod retention;
 mod scene;

@@ -1,6 +1,6 @@
 //! Choices to make before a private PostgreSQL starts.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use super::PrivatePostgres;
 
@@ -9,6 +9,8 @@ use super::PrivatePostgres;
 pub struct PrivatePostgresBuilder {
     durability: Durability,
     settings: Vec<(String, String)>,
+    /// Where the socket is of the server that it follows; empty for a server of its own.
+    primary: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ impl PrivatePostgresBuilder {
     pub(super) fn new() -> Self {
         let settings = [("max_connections", "300"), ("shared_buffers", "128MB")];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { durability: Durability::None, settings }
+        Self { durability: Durability::None, settings, primary: PathBuf::new() }
     }
 
     /// Keeps every committed row through a crash, as PostgreSQL does when nobody tells it otherwise.
@@ -32,6 +34,14 @@ impl PrivatePostgresBuilder {
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durability = Durability::Full;
+        self
+    }
+
+    /// Makes it a copy of `primary` that follows it and takes reads only. Settings like `max_connections` must be at least those
+    /// of the primary.
+    #[must_use]
+    pub fn standby_of(mut self, primary: &PrivatePostgres) -> Self {
+        primary.socket_folder().clone_into(&mut self.primary);
         self
     }
 
@@ -51,7 +61,7 @@ impl PrivatePostgresBuilder {
     /// When the machine has no PostgreSQL (the message says what to do), or when the server does not come up
     /// within a minute (the message has its log).
     pub fn start(self) -> io::Result<PrivatePostgres> {
-        PrivatePostgres::start(&self.options())
+        PrivatePostgres::start(&self.primary, &self.options())
     }
 
     /// As options on the command line of `postgres`.

@@ -67,13 +67,13 @@ impl PrivatePostgres {
         })
     }
 
-    fn start(options: &[String]) -> io::Result<Self> {
+    fn start(primary: &Path, options: &[String]) -> io::Result<Self> {
         let programs = Programs::find()?;
         let (folder, account) = make_folder()?;
         let mut all = vec!["--listen_addresses=".to_owned(), "--unix_socket_permissions=0777".to_owned()];
         all.push(format!("--unix_socket_directories={}", folder.path().display()));
         all.extend_from_slice(options);
-        let watchdog = Watchdog::start(folder.path(), &programs, &all, account)?;
+        let watchdog = Watchdog::start(folder.path(), &programs, primary, &all, account)?;
         let server = Self {
             watchdog: Mutex::new(watchdog),
             programs,
@@ -188,7 +188,7 @@ impl PrivatePostgres {
         watchdog.start_server()?;
         let accepts = patience::wait_until("PostgreSQL to accept connections", || {
             if watchdog.has_ended()? {
-                return Err(io::Error::other("initdb failed"));
+                return Err(io::Error::other("its data folder could not be made"));
             }
             let Some(pid) = fs::read_to_string(&started).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok())
             else {
@@ -208,12 +208,12 @@ impl PrivatePostgres {
         self.folder.path().join("pid")
     }
 
-    /// Whether this very process says in its lock file that it accepts connections, as `pg_ctl` asks it.
+    /// Whether this very process says in its lock file that it accepts connections, as `pg_ctl` asks it; a standby takes reads.
     fn is_ready(&self, pid: u32) -> bool {
         let lock = fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap_or_default();
         let mut lines = lock.lines();
         let owner = lines.next().and_then(|line| line.trim().parse().ok());
-        owner == Some(pid) && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+        owner == Some(pid) && lines.nth(6).is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
     }
 
     /// What the server and `initdb` wrote.

@@ -22,16 +22,18 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Begins to guard `folder` and to make a data folder in it; starts no server.
+    /// Begins to guard `folder` and to make a data folder in it, a copy of the server whose socket is in `primary` if that is no
+    /// empty path; starts no server.
     pub(super) fn start(
         folder: &Path,
         programs: &Programs,
+        primary: &Path,
         options: &[String],
         account: Option<Account>,
     ) -> io::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", include_str!("watchdog.sh"), "aura-testbed-watchdog"]);
-        command.arg(folder).arg(programs.folder()).args(options);
+        command.arg(folder).arg(programs.folder()).arg(primary).args(options);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).current_dir(folder);
         if let Some(account) = account {
             account.runs(&mut command);
