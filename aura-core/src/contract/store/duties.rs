@@ -64,8 +64,8 @@ pub trait DutyStore: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Waits until another node may have written something: a hint, which saves the engines a poll. Never ends where nobody else
-    /// uses the store, or where nodes cannot tell one another.
+    /// Waits until something may have been written that nobody in this process has told yet: by another node, or by this one a moment
+    /// before its disk has it. A hint, which saves the engines a poll. Never ends where nobody else uses the store.
     async fn others_wrote(&self) {
         std::future::pending().await
     }
