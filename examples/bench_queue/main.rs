@@ -50,7 +50,7 @@ async fn main() {
         json!({
             "name": "aura",
             "version": env!("CARGO_PKG_VERSION"),
-            "settings": "500 a claim, 2 workers; fenced, with history and audit log, finished jobs kept",
+            "settings": "5000 a claim, 2 workers; fenced, with history and audit log, finished jobs kept",
             "enqueue_one_per_s": one,
             "enqueue_64_per_s": many,
             "bulk_per_s": rate(bulk),

@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 
 /// Jobs a submitting call brings, as the peers' bulk calls do.
 const BULK: usize = 5_000;
-/// Jobs a claim takes.
-const CLAIM: u32 = 500;
+/// Jobs a claim takes: as many as the peers take into their local queues.
+const CLAIM: u32 = 5_000;
 const WARM_UP: usize = 20;
 const SAMPLES: usize = 300;
 

@@ -14,6 +14,7 @@ mod faults;
 mod hr;
 mod nodes;
 mod opening;
+mod plans;
 mod pooler;
 mod replica;
 mod retention;

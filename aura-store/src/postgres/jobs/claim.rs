@@ -17,7 +17,7 @@ use super::{
         value,
         write::{Statement, Write, again},
     },
-    list::{PRDS_BY_ID, uuids},
+    list::uuids,
     record::{self, claimed_columns, door_word, job_columns},
 };
 use crate::facts::{facts_of_all, groups};
@@ -275,7 +275,7 @@ async fn leave_trail(
     Ok(())
 }
 
-/// The PRDs of jobs, read after the commit: what was asked for never changes.
+/// The PRDs of jobs that are being done, read after the commit: what was asked for never changes, and none has its verdict yet.
 async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMap<PrdId, Prd>, StoreError> {
     let mut ids: Vec<Uuid> = uuids(jobs.map(|job| job.prd_id));
     ids.sort_unstable();
@@ -283,7 +283,8 @@ async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMa
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = core.rows(ACTION, sqlx::query(PRDS_BY_ID).bind(ids)).await?;
+    let query = sqlx::query("SELECT id, request, created_at, jobs, NULL::json AS verdict FROM prds WHERE id = ANY($1)");
+    let rows = core.rows(ACTION, query.bind(ids)).await?;
     Ok(each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect())
 }
 
