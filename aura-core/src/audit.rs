@@ -1,5 +1,7 @@
 //! The trail: an append-only, hash-chained record of what everybody did, and the alerts in it.
 
+mod canonical;
+
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -8,6 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
+    audit::canonical::canonical,
     ids::{Actor, AuditSeq, JobId},
     standing::text_enum,
 };
@@ -125,6 +128,39 @@ pub struct NewEntry {
     pub details: Value,
 }
 
+/// An entry of which all is known but its place. Its details are written out for the hash already: a store that lets one writer
+/// at a time append makes entries ready before it is its turn.
+#[derive(Debug, Clone)]
+pub struct ReadyEntry {
+    entry: NewEntry,
+    canonical: Vec<u8>,
+}
+
+impl From<NewEntry> for ReadyEntry {
+    fn from(entry: NewEntry) -> Self {
+        Self { canonical: canonical(&entry.details), entry }
+    }
+}
+
+impl ReadyEntry {
+    /// Chains it behind `previous`. Times are kept to the microsecond, as every store can hold them.
+    #[must_use]
+    pub fn seal(self, seq: AuditSeq, at: DateTime<Utc>, previous: &EntryHash) -> AuditEntry {
+        let Self { entry, canonical } = self;
+        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+        let mut sealed = AuditEntry {
+            seq,
+            actor: entry.actor.into(),
+            action: entry.action.as_str().to_owned(),
+            details: entry.details,
+            created_at: at,
+            hash: None,
+        };
+        sealed.hash = Some(sealed.hash_with(previous, &canonical));
+        sealed
+    }
+}
+
 /// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
@@ -146,17 +182,7 @@ impl AuditEntry {
     /// Chains an entry behind `previous`. Times are kept to the microsecond, as every store can hold them.
     #[must_use]
     pub fn seal(entry: NewEntry, seq: AuditSeq, at: DateTime<Utc>, previous: &EntryHash) -> Self {
-        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
-        let mut sealed = Self {
-            seq,
-            actor: entry.actor.into(),
-            action: entry.action.as_str().to_owned(),
-            details: entry.details,
-            created_at: at,
-            hash: None,
-        };
-        sealed.hash = Some(sealed.hash_after(previous));
-        sealed
+        ReadyEntry::from(entry).seal(seq, at, previous)
     }
 
     /// The jobs that it is about: `job_id`, or all of `jobs` where a worker did the same with several at once. An entry about a
@@ -172,69 +198,26 @@ impl AuditEntry {
     /// with its length in front, details as JSON with sorted keys and equal numbers alike.
     #[must_use]
     pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
+        self.hash_with(previous, &canonical(&self.details))
+    }
+
+    fn hash_with(&self, previous: &EntryHash, details: &[u8]) -> EntryHash {
         let mut hasher = Sha256::new();
-        let mut details = String::new();
-        write_canonical(&self.details, &mut details);
         let at = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        for part in [&previous.0, &self.seq.to_string(), &self.actor, &self.action, &details, &at] {
+        let seq = self.seq.to_string();
+        for part in [
+            previous.0.as_bytes(),
+            seq.as_bytes(),
+            self.actor.as_bytes(),
+            self.action.as_bytes(),
+            details,
+            at.as_bytes(),
+        ] {
             hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part.as_bytes());
+            hasher.update(part);
         }
-        EntryHash(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        EntryHash(format!("{:x}", hasher.finalize()))
     }
-}
-
-/// JSON with sorted keys and no spaces, whatever order the map type keeps.
-fn write_canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| key.as_str());
-            out.push('{');
-            for (i, (key, value)) in entries.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                write_canonical(value, out);
-            }
-            out.push('}');
-        }
-        Value::Array(values) => {
-            out.push('[');
-            for (i, value) in values.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_canonical(value, out);
-            }
-            out.push(']');
-        }
-        Value::Number(number) => write_number(number, out),
-        other => out.push_str(&other.to_string()),
-    }
-}
-
-/// A whole number is written digit by digit, whatever spelling a store gave it: `1e16` and `10000000000000000` are one number,
-/// and so are `-0.0` and `0`.
-fn write_number(number: &serde_json::Number, out: &mut String) {
-    match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 => out.push_str(&digits(float)),
-        _ => out.push_str(&number.to_string()),
-    }
-}
-
-/// The digits of a whole float: the fewest that tell it from others, then zeros.
-fn digits(float: f64) -> String {
-    if float == 0.0 {
-        return "0".to_owned();
-    }
-    let scientific = format!("{float:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let zeros = exponent.parse::<usize>().unwrap_or(0).saturating_sub(fraction.len());
-    format!("{whole}{fraction}{}", "0".repeat(zeros))
 }
 
 /// The last entry that was dropped because it was too old: the chain that is kept begins behind it.
@@ -368,28 +351,14 @@ mod tests {
         assert_eq!(check.finish().checked, 3);
     }
 
+    /// As anybody can compute it from the documentation of [`AuditEntry::hash_after`].
     #[test]
-    fn equal_numbers_hash_alike_however_they_are_spelt() {
-        let written = |text: &str| {
-            let mut out = String::new();
-            write_canonical(&serde_json::from_str(text).unwrap(), &mut out);
-            out
-        };
-        for (one, other) in [
-            ("1e16", "10000000000000000"),
-            ("-0.0", "0"),
-            ("1.0", "1"),
-            ("1e20", "100000000000000000000"),
-            ("-1e16", "-10000000000000000"),
-            ("1.2345678901234568e18", "1234567890123456800"),
-            ("1.5e3", "1500"),
-            ("1e300", &format!("1{}", "0".repeat(300))),
-        ] {
-            assert_eq!(written(one), written(other), "{one} and {other}");
-        }
-        assert_ne!(written("9007199254740993"), written("9007199254740992"));
-        assert_ne!(written("0.1"), written("0.2"));
-        assert_eq!(written("0.1"), "0.1");
+    fn a_hash_is_of_lengths_and_fields() {
+        let details = json!({ "whole": 1.0, "score": 0.5, "job_id": "j", "b": [1, null, { "x": "\"\u{1f}\n\u{e9}" }] });
+        let entry = NewEntry { actor: Actor::accountant(), action: Action::RunScored, details };
+        let entry = AuditEntry::seal(entry, AuditSeq(1), DateTime::UNIX_EPOCH, &EntryHash::genesis());
+        let hash = "9cfa6e91cd838b1923159ab3c72c13eecff3d8951a7c9edf11ca1fa7315282ae";
+        assert_eq!(entry.hash, Some(EntryHash(hash.to_owned())));
     }
 
     #[test]

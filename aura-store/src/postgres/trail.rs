@@ -1,8 +1,8 @@
 //! What a verb leaves behind: chained audit entries, written in the verb's own transaction. They are the histories of jobs, too.
 
 use aura_core::{
-    Action, Actor, AuditEntry, AuditSeq, FencingToken, JobId, StoreError,
-    audit::{EntryHash, NewEntry},
+    Action, Actor, AuditSeq, FencingToken, JobId, StoreError,
+    audit::{EntryHash, NewEntry, ReadyEntry},
 };
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -11,14 +11,22 @@ use uuid::Uuid;
 use super::{row::Named, value, write::Write};
 use crate::facts::About;
 
-/// Entries of one verb, in order, each with what it is filed under.
+/// Entries of one verb, in order. What can be made ready of them is ready before their turn comes: nobody else can append then.
 #[derive(Debug, Default)]
-pub(super) struct Trail(Vec<(NewEntry, Option<Uuid>, Option<i64>)>);
+pub(super) struct Trail {
+    entries: Vec<ReadyEntry>,
+    actors: Vec<String>,
+    actions: Vec<&'static str>,
+    details: Vec<String>,
+    /// What each is filed under: a job, or the jobs of a claim.
+    jobs: Vec<Option<Uuid>>,
+    leases: Vec<Option<i64>>,
+}
 
 impl Trail {
     /// Whether there is no entry.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// Adds an audit entry.
@@ -47,14 +55,19 @@ impl Trail {
     }
 
     fn add(&mut self, actor: &Actor, action: Action, details: Value, job: Option<Uuid>, lease: Option<i64>) {
-        let entry = NewEntry { actor: actor.clone(), action, details: value::json(details) };
-        self.0.push((entry, job, lease));
+        let details = value::json(details);
+        self.actors.push(actor.to_string());
+        self.actions.push(action.as_str());
+        self.details.push(value::written(&details));
+        self.jobs.push(job);
+        self.leases.push(lease);
+        self.entries.push(NewEntry { actor: actor.clone(), action, details }.into());
     }
 
     /// Writes everything; answers with the place of the last entry, if there was one. The row that is locked here comes last in
     /// every verb and is held until the commit: entries get their places in the order of commits.
     pub(super) async fn write(self, write: &mut Write<'_>, head: Option<PgRow>) -> Result<Option<i64>, StoreError> {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return Ok(None);
         }
         let at = write.now;
@@ -62,18 +75,11 @@ impl Trail {
         let named = Named::new("audit log", &row);
         let (mut seq, mut head): (i64, _) = (named.get("seq")?, EntryHash(named.get("hash")?));
         let first = seq + 1;
-        let (mut actors, mut actions, mut details, mut hashes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut jobs, mut leases) = (Vec::new(), Vec::new());
-        for (entry, job, lease) in self.0 {
+        let mut hashes = Vec::with_capacity(self.entries.len());
+        for entry in self.entries {
             seq += 1;
-            let sealed = AuditEntry::seal(entry, AuditSeq(seq), at, &head);
-            head = sealed.hash.unwrap_or_else(EntryHash::genesis);
-            actors.push(sealed.actor);
-            actions.push(sealed.action);
-            details.push(sealed.details.to_string());
+            head = entry.seal(AuditSeq(seq), at, &head).hash.unwrap_or_else(EntryHash::genesis);
             hashes.push(head.0.clone());
-            jobs.push(job);
-            leases.push(lease);
         }
         let query = sqlx::query(
             "WITH entries AS (
@@ -87,12 +93,12 @@ impl Trail {
         let query = query
             .bind(at)
             .bind(first)
-            .bind(actors)
-            .bind(actions)
-            .bind(details)
+            .bind(self.actors)
+            .bind(self.actions)
+            .bind(self.details)
             .bind(hashes)
-            .bind(jobs)
-            .bind(leases)
+            .bind(self.jobs)
+            .bind(self.leases)
             .bind(seq)
             .bind(head.0);
         write.run(query).await?;
