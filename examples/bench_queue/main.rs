@@ -38,6 +38,12 @@ async fn main() {
     let drain = started.elapsed();
     let used = server.usage().await.since(&before);
 
+    let before_lives = server.usage().await;
+    let started = Instant::now();
+    queue::lives(&store, jobs).await;
+    let lives = started.elapsed();
+    let life = server.usage().await.since(&before_lives);
+
     // Engines would score what was drained: they get tables of their own.
     let idle = PgStore::builder(&url).schema("idle").connections(10).open().await.expect("the store opens");
     let latencies = queue::pick_ups(&idle).await;
@@ -58,6 +64,10 @@ async fn main() {
             "postgres_cpu_ms_per_job": per_job(used.server_ms),
             "client_cpu_ms_per_job": per_job(used.client_ms),
             "wal_bytes_per_job": per_job(used.wal_bytes),
+            "life_per_s": rate(lives),
+            "life_postgres_cpu_ms": per_job(life.server_ms),
+            "life_client_cpu_ms": per_job(life.client_ms),
+            "life_wal_bytes": per_job(life.wal_bytes),
             "latency_p50_ms": queue::quantile(&latencies, 0.5),
             "latency_p99_ms": queue::quantile(&latencies, 0.99),
         })

@@ -8,10 +8,10 @@ use std::{
 use async_trait::async_trait;
 use aura_orchestra::{
     core::{
-        Actor, JobId, JobState, LeaseProof, ModelId, PrdId, WorkerId,
+        Actor, JobId, JobState, LeaseProof, ModelId, NewRun, Outcome, PrdId, Usage, WorkerId,
         contract::{
-            AdapterError, JobStore as _, ModelStore as _, Report,
-            store::{Assignment, Claim, NewPrdRecord, Wanted},
+            AdapterError, JobStore as _, ModelStore as _, Report, RunStore as _,
+            store::{Assignment, Claim, ClaimedJob, Judgement, NewPrdRecord, Next, Wanted},
         },
         job::Door,
     },
@@ -70,22 +70,9 @@ pub(crate) async fn drain(store: &PgStore, model: ModelId, jobs: usize) {
             let worker = WorkerId::new(name).expect("a name");
             let mut done = 0;
             loop {
-                let wanted = Wanted::Any { models: vec![model], max: CLAIM };
-                let lease = Duration::from_secs(30);
-                let claim = Claim { worker: worker.clone(), door: Door::Remote, wanted, lease };
-                let claimed = store.claim(&claim).await.expect("claims");
-                if claimed.is_empty() {
-                    return done;
-                }
-                let report = |job: &Job| {
-                    let JobState::InProgress { lease, .. } = &job.state else { panic!("{job:?} is not claimed") };
-                    let proof = LeaseProof { job: job.id, worker: worker.clone(), token: Some(lease.token) };
-                    Report { proof, success: true, details: json!({}) }
-                };
-                let reports: Vec<_> = claimed.iter().map(|claimed| report(&claimed.job)).collect();
-                for answer in store.report(&reports).await.expect("reported") {
-                    answer.expect("the lease holds");
-                    done += 1;
+                match claim_and_report(&store, model, &worker).await.len() {
+                    0 => return done,
+                    reported => done += reported,
                 }
             }
         })
@@ -95,6 +82,89 @@ pub(crate) async fn drain(store: &PgStore, model: ModelId, jobs: usize) {
         done += worker.await.expect("a worker ends");
     }
     assert_eq!(done, jobs, "each job is handed in once");
+}
+
+/// Answers with what was claimed, and is handed in now.
+async fn claim_and_report(store: &PgStore, model: ModelId, worker: &WorkerId) -> Vec<ClaimedJob> {
+    let wanted = Wanted::Any { models: vec![model], max: CLAIM };
+    let claim = Claim { worker: worker.clone(), door: Door::Remote, wanted, lease: Duration::from_secs(30) };
+    let claimed = store.claim(&claim).await.expect("claims");
+    let report = |job: &Job| {
+        let JobState::InProgress { lease, .. } = &job.state else { panic!("{job:?} is not claimed") };
+        let proof = LeaseProof { job: job.id, worker: worker.clone(), token: Some(lease.token) };
+        Report { proof, success: true, details: json!({}) }
+    };
+    let reports: Vec<_> = claimed.iter().map(|claimed| report(&claimed.job)).collect();
+    if !reports.is_empty() {
+        for answer in store.report(&reports).await.expect("reported") {
+            answer.expect("the lease holds");
+        }
+    }
+    claimed
+}
+
+/// Whole lives, submitted to VALIDATED and settled, with run, history and audit: two programs of the store's own verbs, each for
+/// jobs of its own, as many at once as a bulk call takes.
+pub(crate) async fn lives(store: &PgStore, jobs: usize) {
+    let mut hands = Vec::new();
+    for name in ["life_1", "life_2"] {
+        let model = store.register(&profile(name), &Actor::operator()).await.expect("registered").id;
+        let store = store.clone();
+        hands.push(tokio::spawn(async move {
+            let mut left = jobs / 2;
+            while left > 0 {
+                let some = left.min(BULK);
+                live(&store, model, some).await;
+                left -= some;
+            }
+        }));
+    }
+    for hand in hands {
+        hand.await.expect("it ends");
+    }
+}
+
+async fn live(store: &PgStore, model: ModelId, jobs: usize) {
+    let ids = submit(store, jobs).await;
+    assign(store, &ids, model).await;
+    let claimed = claim_and_report(store, model, &WorkerId::new("w1").expect("a name")).await;
+    assert_eq!(claimed.len(), jobs, "nobody else takes them");
+    let judgements: Vec<_> = claimed
+        .iter()
+        .map(|claimed| Judgement { run: run_of(&claimed.job), next: Next::Validate, tests_failed: false })
+        .collect();
+    for answer in store.judge(&judgements).await.expect("judged") {
+        answer.expect("judged");
+    }
+    let verdicts: Vec<_> = claimed.iter().map(|claimed| verdict_of(&claimed.job)).collect();
+    for answer in store.settle(&verdicts).await.expect("settled") {
+        assert!(answer.expect("settled"), "no verdict was there before");
+    }
+}
+
+fn run_of(job: &Job) -> NewRun {
+    NewRun {
+        model_id: job.state.model().expect("it is claimed"),
+        job_id: job.id,
+        attempt: job.attempt,
+        prd_id: job.prd_id,
+        project_id: job.project_id,
+        role: job.role.clone(),
+        success: true,
+        confidence: None,
+        score: Score::new(0.5).expect("a score"),
+        attainable: Score::new(1.0).expect("a score"),
+        strength: None,
+        counts: true,
+        usage: Usage::default(),
+        details: json!({}),
+    }
+}
+
+fn verdict_of(job: &Job) -> Verdict {
+    let model = "life".parse().expect("a name");
+    let outcome = Outcome::Won { job: job.id, model, score: Score::new(0.5).expect("a score") };
+    Verdict { prd: job.prd_id, outcome, entries: Vec::new(), why: String::new(), settled_at: job.updated_at }
 }
 
 /// Says when it is asked to generate.

@@ -15,6 +15,9 @@ COLUMNS = [
     ("WAL B/job", "wal_bytes_per_job"),
     ("latency p50 ms", "latency_p50_ms"),
     ("latency p99 ms", "latency_p99_ms"),
+    ("whole lives /s", "life_per_s"),
+    ("PG CPU ms/life", "life_postgres_cpu_ms"),
+    ("WAL B/life", "life_wal_bytes"),
 ]
 
 
@@ -24,7 +27,9 @@ def figure(value: float) -> str:
 
 
 def cell(values: list[float]) -> str:
-    """The median, and the range where there is one."""
+    """The median, and the range where there is one; nothing for what a peer does not have."""
+    if not values:
+        return ""
     middle = figure(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({figure(min(values))}..{figure(max(values))})"
 
@@ -38,7 +43,7 @@ def main() -> None:
     print("| peer |", " | ".join(title for title, _ in COLUMNS), "|")
     print("|---" * (len(COLUMNS) + 1) + "|")
     for peer, results in rounds.items():
-        print(f"| {peer} |", " | ".join(cell([result[key] for result in results]) for _, key in COLUMNS), "|")
+        print(f"| {peer} |", " | ".join(cell([result[key] for result in results if key in result]) for _, key in COLUMNS), "|")
     print()
     for peer, results in rounds.items():
         print(f"{peer}: {results[0]['settings']}; {len(results)} rounds")
