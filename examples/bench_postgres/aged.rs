@@ -98,7 +98,7 @@ fn chunk_of(first: u64, jobs: u64) -> String {
          INSERT INTO verdicts (prd_id, verdict, settled_at) SELECT prd, '{{\"outcome\": \"won\"}}', now() FROM made;
          INSERT INTO job_totals (status, jobs) VALUES ('VALIDATED', {jobs});
          INSERT INTO audit_log (id, actor, action, details, job_id)
-             SELECT head.seq + row_number() OVER (), 'accountant', 'job.validated', '{{}}', job FROM made, audit_head AS head;
-         UPDATE audit_head SET seq = seq + {jobs};"
+             SELECT head.seq + row_number() OVER (), 'accountant', 'job.validated', '{{}}', job FROM made, lock_audit_head() AS head;
+         INSERT INTO audit_head (seq, hash) SELECT head.seq + {jobs}, head.hash FROM lock_audit_head() AS head;"
     )
 }

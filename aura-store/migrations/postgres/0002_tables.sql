@@ -249,15 +249,27 @@ CREATE TABLE promotions (
     performed_at timestamptz NOT NULL DEFAULT now()
 );
 
--- The end of the audit log. Whoever appends holds this row until its transaction ends, so places are given in the order of
--- commits, without gaps: a reader that follows the log skips nothing.
+-- The ends that the audit log has had; the last row is its end. Whoever appends holds a lock until its transaction ends, so places
+-- are given in the order of commits, without gaps: a reader that follows the log skips nothing. Rows are added, never changed: of
+-- one row that all writers change, each would have to pass every version there was since the oldest transaction began that is open
+-- anywhere.
 CREATE TABLE audit_head (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    seq      bigint  NOT NULL,
+    seq  bigint PRIMARY KEY,
     -- Of the last entry that has one.
-    hash     bytea   NOT NULL
-) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
+    hash bytea  NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 INSERT INTO audit_head (seq, hash) VALUES (0, decode(repeat('00', 32), 'hex'));
+
+-- The end of the log, for nobody else until this transaction ends. A function, so that the end is looked up when the lock is held,
+-- and not as it was when the calling statement began.
+CREATE FUNCTION lock_audit_head() RETURNS audit_head LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    head audit_head;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('aura audit ' || current_schema(), 0));
+    SELECT * INTO STRICT head FROM audit_head ORDER BY seq DESC LIMIT 1;
+    RETURN head;
+END $$;
 
 -- The name of what the server has gone through without losing anything. A crash empties what is unlogged, and a standby that
 -- takes over has nothing in it: a commit that did not wait for the disk has reached it if the same name is still here when a
@@ -267,8 +279,13 @@ CREATE UNLOGGED TABLE server_run (
     name     uuid    NOT NULL DEFAULT gen_random_uuid()
 );
 
-CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE sql SET search_path FROM CURRENT
-    AS 'UPDATE audit_head SET seq = seq + 1 RETURNING seq';
+CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    head audit_head := lock_audit_head();
+BEGIN
+    INSERT INTO audit_head (seq, hash) VALUES (head.seq + 1, head.hash);
+    RETURN head.seq + 1;
+END $$;
 
 -- What everybody did, a part for each month, so that old months are dropped rather than deleted. `hash` is absent on a row
 -- written by hand. An entry about one job is filed under it, an entry about the jobs of one claim under their token: a job's

@@ -50,7 +50,10 @@ impl Core {
     /// The place of the newest entry that is committed.
     pub(super) async fn newest(&self) -> Result<i64, StoreError> {
         match self
-            .row("read the newest audit entry", sqlx::query("SELECT 0::bigint AS id, seq FROM audit_head"))
+            .row(
+                "read the newest audit entry",
+                sqlx::query("SELECT 0::bigint AS id, seq FROM audit_head ORDER BY seq DESC LIMIT 1"),
+            )
             .await?
         {
             Some(row) => Named::new("audit log", &row).get("seq"),

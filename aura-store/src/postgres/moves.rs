@@ -12,7 +12,7 @@ use super::write::Write;
 /// Locks the end of the audit log.
 macro_rules! head {
     () => {
-        "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM audit_head FOR UPDATE"
+        "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM lock_audit_head()"
     };
 }
 const HEAD: &str = head!();

@@ -64,7 +64,7 @@ impl Trail {
         self.entries.push(NewEntry { actor: actor.clone(), action, details }.into());
     }
 
-    /// Writes everything; answers with the place of the last entry, if there was one. The row that is locked here comes last in
+    /// Writes everything; answers with the place of the last entry, if there was one. The lock on it comes last in
     /// every verb and is held until the commit: entries get their places in the order of commits.
     pub(super) async fn write(self, write: &mut Write<'_>, head: Option<PgRow>) -> Result<Option<i64>, StoreError> {
         if self.is_empty() {
@@ -88,7 +88,7 @@ impl Trail {
                  FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bigint[])
                      WITH ORDINALITY AS new (actor, action, facts, hash, job, lease, n)
              )
-             UPDATE audit_head SET seq = $9, hash = decode($10, 'hex')",
+             INSERT INTO audit_head (seq, hash) VALUES ($9, decode($10, 'hex'))",
         );
         let query = query
             .bind(at)

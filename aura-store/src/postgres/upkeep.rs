@@ -54,6 +54,7 @@ impl Core {
         // Nobody who works is to wait for a table's lock: another pass will come.
         sqlx::raw_sql("SET LOCAL lock_timeout TO '500ms'").execute(&mut *tx).await?;
         fold_totals(&mut tx).await?;
+        forget_ends(&mut tx).await?;
         make_months(&mut tx, now).await?;
         if let Some(keep) = self.retention.and_then(|keep| TimeDelta::from_std(keep).ok())
             && let Some(oldest) = now.checked_sub_signed(keep)
@@ -76,6 +77,11 @@ async fn fold_totals(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
         .await?;
     }
     Ok(())
+}
+
+/// Only the last end of the audit log is asked for.
+async fn forget_ends(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("DELETE FROM audit_head WHERE seq < (SELECT max(seq) FROM audit_head)").execute(tx).await.map(drop)
 }
 
 async fn make_months(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {

@@ -127,7 +127,7 @@ async fn what_waited_for_a_disk_that_crashed_is_not_acknowledged_by_the_server_t
     until(&format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id)).await;
     // The third one has the other connection when the server dies: none lies idle that would show the crash.
     let mut lock = scene.hand.begin().await.unwrap();
-    sqlx::query("SELECT seq FROM audit_head FOR UPDATE").fetch_one(&mut *lock).await.unwrap();
+    sqlx::query("SELECT seq FROM lock_audit_head()").fetch_one(&mut *lock).await.unwrap();
     let third = submit(new_prd(1));
     until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
     server.kill9().unwrap();
