@@ -285,6 +285,9 @@ DECLARE
 BEGIN
     INSERT INTO audit_head (seq, hash) VALUES (head.seq + 1, head.hash);
     RETURN head.seq + 1;
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'others have added to the audit log since this transaction began: run it again, or as READ COMMITTED'
+        USING ERRCODE = 'serialization_failure';
 END $$;
 
 -- What everybody did, a part for each month, so that old months are dropped rather than deleted. `hash` is absent on a row

@@ -212,10 +212,11 @@ impl PgStoreBuilder {
     }
 
     fn begin(&self) -> String {
+        // Whatever the database's default is: a verb that has waited for a lock goes by what is true then.
+        let mut begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
         if !self.pooled {
-            return "BEGIN".to_owned();
+            return begin;
         }
-        let mut begin = "BEGIN".to_owned();
         for (name, value) in self.settings() {
             begin.push_str(&format!("; SET LOCAL {name} TO {value}"));
         }

@@ -5,11 +5,13 @@ use aura_core::{
     audit::NewEntry,
     contract::{AuditStore, JobStore, ModelStore, RunStore, store::RunFilter},
 };
+use aura_testbed::PrivatePostgres;
 use chrono::DateTime;
 use serde_json::json;
+
 use sqlx::postgres::PgListener;
 
-use crate::scene::{Scene, accept, report};
+use crate::scene::{Scene, accept, new_prd, report};
 
 #[tokio::test]
 async fn a_model_written_by_hand_gets_sane_defaults_and_works() {
@@ -122,6 +124,42 @@ async fn a_row_in_the_log_by_hand_takes_the_next_place_and_is_named_by_the_check
     let report = scene.check_chain().await;
     assert_eq!(report.first_bad.map(|bad| bad.seq), Some(AuditSeq(2)));
     assert_eq!(scene.store.audit_range().await.unwrap(), Some((AuditSeq(1), AuditSeq(3))));
+}
+
+#[tokio::test]
+async fn a_row_in_the_log_by_hand_from_a_session_that_sees_an_older_log_is_refused_and_nobody_is_held_up() {
+    let scene = Scene::new().await;
+    let mut old = scene.hand.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    sqlx::raw_sql("SELECT seq FROM audit_head").fetch_all(&mut *old).await.unwrap();
+    scene.model("a").await;
+    let insert = "INSERT INTO audit_log (actor, action) VALUES ('me', 'something'), ('me', 'more')";
+    let refused = sqlx::raw_sql(insert).execute(&mut *old).await.unwrap_err();
+    assert!(refused.to_string().contains("run it again"), "{refused}");
+    old.rollback().await.unwrap();
+    scene.sql(insert).await.unwrap();
+    scene.model("b").await;
+    assert_eq!(scene.store.audit_range().await.unwrap(), Some((AuditSeq(1), AuditSeq(4))));
+}
+
+#[tokio::test]
+async fn where_sessions_are_serializable_by_default_verbs_still_append_one_after_the_other() {
+    let url = PrivatePostgres::shared().create_database().unwrap();
+    let before = Scene::at(url.clone()).await;
+    before.sql("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation TO serializable', current_database()); END $$")
+        .await
+        .unwrap();
+    let scene = Scene::at(url).await;
+    let other = scene.node().await;
+    let records: Vec<_> = (0..40).map(|_| new_prd(1)).collect();
+    let submits = records.iter().enumerate().map(|(n, record)| {
+        let store = if n % 2 == 0 { &scene.store } else { &other };
+        store.submit(std::slice::from_ref(record))
+    });
+    for submitted in futures::future::join_all(submits).await {
+        submitted.unwrap().remove(0).unwrap();
+    }
+    let report = scene.check_chain().await;
+    assert_eq!((report.checked, report.first_bad), (80, None));
 }
 
 #[tokio::test]
