@@ -40,9 +40,8 @@ pub(crate) async fn lives(orchestra: &Orchestra, jobs: u32) -> f64 {
     let submitted = stream::iter(0..jobs)
         .map(|_| async { orchestra.submit(NewPrd::new("write one()")).await.expect("accepted").id });
     let prds: Vec<PrdId> = submitted.buffer_unordered(SUBMITTERS).collect().await;
-    for prd in prds {
-        orchestra.verdict(prd).await.expect("a verdict");
-    }
+    let verdicts = stream::iter(prds).map(|prd| async move { orchestra.verdict(prd).await.expect("a verdict") });
+    verdicts.buffer_unordered(SUBMITTERS).for_each(|_| std::future::ready(())).await;
     f64::from(jobs) / started.elapsed().as_secs_f64()
 }
 

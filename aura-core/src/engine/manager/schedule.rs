@@ -17,7 +17,7 @@ use super::{
 use crate::{
     contract::{
         Candidate, Candidates, ResourceProbe, SelectionPolicy, Store,
-        store::{Assignment, Duty, JobFilter, ModelLoad},
+        store::{Assignment, Duty, JobFilter},
     },
     engine::{
         duty::Duties,
@@ -88,16 +88,13 @@ impl Scheduler {
     async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
         let manager = &self.manager;
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
-        let (expired, models, load) = tokio::try_join!(
-            async { store.expire(PASS).await.map_err(Error::from) },
-            manager.roster.refresh(),
-            async { manager.store.load().await.map_err(Error::from) },
-        )?;
+        let (expired, models) =
+            tokio::try_join!(async { store.expire(PASS).await.map_err(Error::from) }, manager.roster.refresh(),)?;
         if expired.iter().any(|expired| expired.now.is_final()) {
             manager.bells.account.ring();
         }
         self.take_back_from_held(store.as_ref(), &models).await?;
-        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models, &load).await?;
+        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models).await?;
         let (assignments, mut waiting) = self.look_far_enough(&models, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
@@ -163,15 +160,16 @@ impl Scheduler {
 
     /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
     /// may have them. Answers why the others wait.
-    async fn take_back_from_unattended(
-        &self,
-        store: &dyn Store,
-        models: &[Model],
-        load: &[ModelLoad],
-    ) -> Result<Vec<(JobId, String)>> {
+    async fn take_back_from_unattended(&self, store: &dyn Store, models: &[Model]) -> Result<Vec<(JobId, String)>> {
         let attendance = self.manager.settings.attendance;
         let now = self.manager.clock.now();
-        let attended = attended(models, load, now, attendance);
+        let asked_for = attended(models, &[], now, attendance);
+        // Nearly always workers have asked for every model lately.
+        if models.iter().all(|model| asked_for.contains(&model.id)) {
+            return Ok(Vec::new());
+        }
+        let load = self.manager.store.load().await?;
+        let attended = attended(models, &load, now, attendance);
         let mut waiting = Vec::new();
         for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
             let Some(model) = models.iter().find(|model| model.id == load.model) else { continue };

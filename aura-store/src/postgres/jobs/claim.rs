@@ -275,7 +275,7 @@ async fn leave_trail(
     Ok(())
 }
 
-/// The PRDs of jobs that are being done, read after the commit: what was asked for never changes, and none has its verdict yet.
+/// The PRDs of jobs, read after the commit: what was asked for never changes.
 async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMap<PrdId, Prd>, StoreError> {
     let mut ids: Vec<Uuid> = uuids(jobs.map(|job| job.prd_id));
     ids.sort_unstable();
@@ -283,7 +283,10 @@ async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMa
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let query = sqlx::query("SELECT id, request, created_at, jobs, NULL::json AS verdict FROM prds WHERE id = ANY($1)");
+    let query = sqlx::query(
+        "SELECT id, request, created_at, jobs, (SELECT verdict FROM verdicts WHERE prd_id = prds.id) AS verdict
+         FROM prds WHERE id = ANY($1)",
+    );
     let rows = core.rows(ACTION, query.bind(ids)).await?;
     Ok(each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect())
 }
