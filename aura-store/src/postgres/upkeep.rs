@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use super::{Core, error::failed, read::begin};
 
 /// How often a node tries.
-const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(5);
 /// How many months are made ahead.
 const AHEAD: u32 = 2;
 /// How many counting rows there may be before they are folded.
