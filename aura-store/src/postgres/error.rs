@@ -12,7 +12,9 @@ const UNDEFINED_COLUMN: &str = "42703";
 /// Classes of errors that go away: connection, resources (a full disk among them), an operator's intervention or a timeout,
 /// a lock that is held, the system's I/O.
 const PASSING: &[&str] = &["08", "40", "53", "57", "58"];
-const PASSING_CODES: &[&str] = &["55P03", "25006"];
+/// A lock that is not to be had, a server that only reads, and a transaction that the server has ended because its node was silent
+/// for too long or took too long.
+const PASSING_CODES: &[&str] = &["55P03", "25006", "25P03", "25P04"];
 
 fn code(error: &Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
