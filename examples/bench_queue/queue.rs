@@ -103,15 +103,15 @@ async fn claim_and_report(store: &PgStore, model: ModelId, worker: &WorkerId) ->
     claimed
 }
 
-/// Whole lives, submitted to VALIDATED and settled, with run, history and audit: two programs of the store's own verbs, each for
+/// Whole lives, submitted to VALIDATED and settled, with run, history and audit: three programs of the store's own verbs, each for
 /// jobs of its own, as many at once as a bulk call takes.
 pub(crate) async fn lives(store: &PgStore, jobs: usize) {
     let mut hands = Vec::new();
-    for name in ["life_1", "life_2"] {
+    for (n, name) in ["life_1", "life_2", "life_3"].into_iter().enumerate() {
         let model = store.register(&profile(name), &Actor::operator()).await.expect("registered").id;
         let store = store.clone();
         hands.push(tokio::spawn(async move {
-            let mut left = jobs / 2;
+            let mut left = (jobs + n) / 3;
             while left > 0 {
                 let some = left.min(BULK);
                 live(&store, model, some).await;
