@@ -24,7 +24,7 @@ use aura_testbed::PrivatePostgres;
 async fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
-    let server = PrivatePostgres::builder().durable().start().expect("a private PostgreSQL");
+    let server = PrivatePostgres::builder().durable().seasoned().start().expect("a private PostgreSQL");
     if wants("life") {
         life::run(&server).await;
     }

@@ -1,6 +1,6 @@
 //! Starts a private PostgreSQL for a script: prints its URL and process id, and ends it when standard input closes.
 //!
-//! `private-postgres [--durable] [name=value …]`: the rest are settings. The server ends with this program, be it by
+//! `private-postgres [--durable] [--seasoned] [name=value …]`: the rest are settings. The server ends with this program, be it by
 //! `kill -9`.
 
 #[cfg(unix)]
@@ -12,7 +12,10 @@ fn main() -> std::io::Result<()> {
         builder = match argument.split_once('=') {
             Some((name, value)) => builder.setting(name, value),
             None if argument == "--durable" => builder.durable(),
-            None => return Err(io::Error::other(format!("{argument}: neither --durable nor name=value"))),
+            None if argument == "--seasoned" => builder.seasoned(),
+            None => {
+                return Err(io::Error::other(format!("{argument}: neither --durable, --seasoned nor name=value")));
+            }
         };
     }
     let server = builder.start()?;

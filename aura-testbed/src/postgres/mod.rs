@@ -117,6 +117,14 @@ impl PrivatePostgres {
         Err(io::Error::other(format!("{sql}: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 
+    /// Writes 2 GB of log that says nothing, and lets its files be used again.
+    fn write_log(&self) -> io::Result<()> {
+        self.run(
+            "SELECT count(pg_logical_emit_message(false, '', repeat('-', 1000000))) FROM generate_series(1, 2048)",
+        )?;
+        self.run("CHECKPOINT")
+    }
+
     /// The folder with the server's socket, as a client's `host`.
     #[must_use]
     pub fn socket_folder(&self) -> &Path {
