@@ -34,13 +34,14 @@ impl Disk {
         // is told to.
         let message =
             format!("SELECT pg_logical_emit_message(true, 'aura', ''), (SELECT name FROM {schema}.server_run) AS run");
-        let join = Join::of(Arc::new((pool.clone(), message)), |(pool, message): &(PgPool, String), waiting: &[()]| {
-            Box::pin(async move {
-                let row = sqlx::raw_sql(AssertSqlSafe(message.clone())).fetch_one(pool).await;
-                let run: Run = row.and_then(|row| row.try_get("run")).map_err(failed("wait for the disk"))?;
-                Ok(waiting.iter().map(|()| Ok(run)).collect())
-            })
-        });
+        let join =
+            Join::of(Arc::new((pool.clone(), message)), 1, |(pool, message): &(PgPool, String), waiting: &[()]| {
+                Box::pin(async move {
+                    let row = sqlx::raw_sql(AssertSqlSafe(message.clone())).fetch_one(pool).await;
+                    let run: Run = row.and_then(|row| row.try_get("run")).map_err(failed("wait for the disk"))?;
+                    Ok(waiting.iter().map(|()| Ok(run)).collect())
+                })
+            });
         Self { join, reached: Mutex::default() }
     }
 }

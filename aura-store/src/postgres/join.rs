@@ -1,10 +1,10 @@
-//! Joins callers that come at the same time: while one batch is being committed, the next one forms, and each caller is answered
-//! after the commit that its item was in. There is no timer: who comes alone is served at once.
+//! Joins callers that come at the same time: while as many batches as may be under way are being committed, the next one forms, and
+//! each caller is answered after the commit that its item was in. There is no timer: who comes alone is served at once.
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use aura_core::{StoreError, contract::store::Each};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Most items that one transaction takes.
 const MOST: usize = 512;
@@ -16,21 +16,30 @@ type Batch<'a, O> = Pin<Box<dyn Future<Output = Result<Each<O>, StoreError>> + S
 pub(super) struct Join<I, O>(mpsc::UnboundedSender<(I, Answer<O>)>);
 
 impl<I: Send + 'static, O: Send + 'static> Join<I, O> {
-    /// Joins the callers of `verb`, until nobody can call any more. Must be made within a runtime.
+    /// Joins the callers of `verb`, `at_once` batches of them at the same time, until nobody can call any more. Must be made within a
+    /// runtime.
     pub(super) fn of<C: Send + Sync + 'static>(
         core: Arc<C>,
+        at_once: usize,
         verb: impl for<'a> Fn(&'a C, &'a [I]) -> Batch<'a, O> + Send + Sync + 'static,
     ) -> Self
     where
         I: Sync,
     {
         let (send, mut receive) = mpsc::unbounded_channel::<(I, Answer<O>)>();
+        let (verb, turns) = (Arc::new(verb), Arc::new(Semaphore::new(at_once)));
         tokio::spawn(async move {
             let mut waiting = Vec::new();
             // Callers are as many as are waiting for their answers, so the channel cannot grow without end.
-            while receive.recv_many(&mut waiting, MOST).await > 0 {
+            while let Ok(turn) = Arc::clone(&turns).acquire_owned().await
+                && receive.recv_many(&mut waiting, MOST).await > 0
+            {
                 let (items, callers): (Vec<I>, Vec<Answer<O>>) = waiting.drain(..).unzip();
-                answer(verb(&core, &items).await, callers);
+                let (core, verb) = (Arc::clone(&core), Arc::clone(&verb));
+                tokio::spawn(async move {
+                    answer(verb(&core, &items).await, callers);
+                    drop(turn);
+                });
             }
         });
         Self(send)
@@ -89,8 +98,8 @@ mod tests {
         Arc::new(Doubler { batches: Mutex::default(), permits: Semaphore::new(0), started: Semaphore::new(0) })
     }
 
-    fn join(core: &Arc<Doubler>) -> Join<u32, u32> {
-        Join::of(Arc::clone(core), |core, items| {
+    fn join(core: &Arc<Doubler>, at_once: usize) -> Join<u32, u32> {
+        Join::of(Arc::clone(core), at_once, |core, items| {
             Box::pin(async move {
                 core.batches.lock().unwrap().push(items.to_vec());
                 core.started.add_permits(1);
@@ -106,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn who_comes_while_a_batch_is_committed_is_in_the_next_one() {
         let core = doubler();
-        let join = Arc::new(join(&core));
+        let join = Arc::new(join(&core, 1));
         let ask = |n: u32| {
             let join = Arc::clone(&join);
             tokio::spawn(async move { join.one(n).await })
@@ -124,10 +133,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn as_many_batches_as_may_run_at_once_do() {
+        let core = doubler();
+        let join = Arc::new(join(&core, 2));
+        let mut asked = Vec::new();
+        for n in 1..5 {
+            let join = Arc::clone(&join);
+            asked.push(tokio::spawn(async move { join.one(n).await }));
+            if n < 3 {
+                core.started.acquire().await.unwrap().forget();
+            }
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(*core.batches.lock().unwrap(), [[1], [2]]);
+        core.permits.add_permits(3);
+        for (n, answer) in (1..).zip(asked) {
+            assert_eq!(answer.await.unwrap().unwrap(), n * 2);
+        }
+        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![2], vec![3, 4]]);
+    }
+
+    #[tokio::test]
     async fn when_a_batch_fails_each_of_its_callers_hears_why() {
         let core = doubler();
         core.permits.add_permits(1);
-        let join = join(&core);
+        let join = join(&core, 1);
         let (a, b) = tokio::join!(join.one(13), join.one(1));
         assert!(a.unwrap_err().is_retryable());
         assert_eq!(b.unwrap_err().to_string(), "the store cannot be used now: 13");
