@@ -1,4 +1,4 @@
-//! Assignment: which model gets a queued job, and taking an unclaimed job away from it again.
+//! Assignment: which model gets a queued job.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use super::{
         row::{Named, each},
         write::{Answers, Write, again},
     },
-    record::{self, job_columns},
+    unassign::moved_on,
 };
 use crate::facts::facts;
 
@@ -152,85 +152,4 @@ async fn taken(
         Ok((key, JobId::from_uuid(named.get("id")?)))
     })?;
     Ok(taken.into_iter().collect())
-}
-
-fn moved_on(job: &Job, expected: JobStatus) -> StoreError {
-    StoreError::conflict("job", job.id, format!("is {}, not {expected}: somebody was faster", job.state.status()))
-}
-
-pub(super) async fn unassign(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
-    again(|| unassign_once(core, jobs, reason)).await
-}
-
-async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
-    let mut write = core.write("take jobs back from models").await?;
-    write.lock_queue(jobs.iter().copied()).await?;
-    let known = write.lock_jobs(jobs.iter().copied()).await?;
-    let names = write.names_of(known.values().filter_map(|job| job.state.model())).await?;
-    let mut answers = Answers::of(jobs.len());
-    let mut ids = Vec::new();
-    for (item, id) in jobs.iter().enumerate() {
-        let answer = match known.get(id) {
-            None => Err(StoreError::not_found("job", id)),
-            Some(job) if job.state.status() != JobStatus::Assigned || ids.contains(&id.as_uuid()) => {
-                Err(moved_on(job, JobStatus::Assigned))
-            }
-            Some(job) => {
-                ids.push(id.as_uuid());
-                write.moves.moved(*id, JobStatus::Assigned, JobStatus::Queued, job.state.model());
-                let name = job.state.model().and_then(|model| names.get(&model));
-                let details = facts(job, name.map(String::as_str), json!({ "reason": reason }));
-                write.trail.both(&Actor::scheduler(), *id, Action::JobUnassigned, details);
-                Ok(())
-            }
-        };
-        answers.set(item, answer);
-    }
-    if !ids.is_empty() {
-        let query = sqlx::query(
-            "WITH gone AS (
-                 DELETE FROM queue USING jobs WHERE jobs.id = ANY($1) AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
-             ), back AS (
-                 UPDATE jobs SET status = 'QUEUED', assigned_model = NULL, probe = false, updated_at = $2
-                 WHERE id = ANY($1) AND status = 'ASSIGNED' RETURNING id, seq, not_before
-             ), there AS (
-                 INSERT INTO queue (model, seq, job, since, not_before) SELECT 0, seq, id, $2, not_before FROM back
-             )
-             SELECT 0 AS model, min(seq) AS seq FROM back HAVING count(*) > 0",
-        );
-        write.run_back(query.bind(ids).bind(write.now)).await?;
-    }
-    write.commit().await?;
-    answers.all()
-}
-
-impl Write<'_> {
-    /// Keeps workers from claiming these jobs until the transaction ends. A claim locks the row of the queue before the job's:
-    /// who moves a job that waits does so in the same order, so that the two cannot wait for one another in a circle.
-    pub(super) async fn lock_queue(&mut self, ids: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
-        let query = sqlx::query(
-            "SELECT queue.job AS id FROM jobs JOIN queue
-                 ON queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($1) AND jobs.status IN ('QUEUED', 'ASSIGNED')
-             ORDER BY queue.model, queue.seq FOR UPDATE OF queue",
-        );
-        self.run(query.bind(ids)).await.map(drop)
-    }
-
-    /// Jobs as this transaction sees them, kept from others until it ends. They are locked in the order of their ids, so that
-    /// two transactions cannot wait for one another in a circle.
-    pub(crate) async fn lock_jobs(
-        &mut self,
-        ids: impl Iterator<Item = JobId>,
-    ) -> Result<HashMap<JobId, Job>, StoreError> {
-        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
-        let query = sqlx::query(concat!(
-            "SELECT ",
-            job_columns!(),
-            "FROM jobs WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
-        ));
-        let jobs = each(&self.rows(query.bind(ids)).await?, record::job)?;
-        Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
-    }
 }

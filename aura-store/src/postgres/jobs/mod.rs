@@ -7,10 +7,12 @@ pub(super) mod frontier;
 mod give_back;
 mod lease;
 pub(super) mod list;
+mod lock;
 pub(super) mod record;
 mod report;
 mod settle;
 mod submit;
+mod unassign;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -138,7 +140,7 @@ impl JobStore for PgStore {
     }
 
     async fn unassign(&self, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
-        assign::unassign(&self.core, jobs, reason).await
+        unassign::unassign(&self.core, jobs, reason).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<ClaimedJob>, StoreError> {

@@ -1,0 +1,42 @@
+//! Locks on jobs, in an order in which no two verbs wait for one another.
+
+use std::collections::HashMap;
+
+use aura_core::{Job, JobId, StoreError};
+use uuid::Uuid;
+
+use super::{
+    super::{row::each, write::Write},
+    record::{self, job_columns},
+};
+
+impl Write<'_> {
+    /// Keeps workers from claiming these jobs until the transaction ends. A claim locks the row of the queue before the job's:
+    /// who moves a job that waits does so in the same order, so that the two cannot wait for one another in a circle.
+    pub(super) async fn lock_queue(&mut self, ids: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
+        let query = sqlx::query(
+            "SELECT queue.job AS id FROM jobs JOIN queue
+                 ON queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
+             WHERE jobs.id = ANY($1) AND jobs.status IN ('QUEUED', 'ASSIGNED')
+             ORDER BY queue.model, queue.seq FOR UPDATE OF queue",
+        );
+        self.run(query.bind(ids)).await.map(drop)
+    }
+
+    /// Jobs as this transaction sees them, kept from others until it ends. They are locked in the order of their ids, so that
+    /// two transactions cannot wait for one another in a circle.
+    pub(crate) async fn lock_jobs(
+        &mut self,
+        ids: impl Iterator<Item = JobId>,
+    ) -> Result<HashMap<JobId, Job>, StoreError> {
+        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            job_columns!(),
+            "FROM jobs WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE"
+        ));
+        let jobs = each(&self.rows(query.bind(ids)).await?, record::job)?;
+        Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
+    }
+}
