@@ -41,7 +41,7 @@ pub(super) struct Write<'s> {
     /// What is written at the end.
     pub(super) trail: Trail,
     /// What was put into the queue with a number that scans may have passed.
-    pub(super) back: Vec<(Scan, i64)>,
+    back: HashMap<Scan, i64>,
     /// In which run of the server it writes.
     pub(super) server_run: Run,
 }
@@ -73,7 +73,7 @@ impl Core {
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        let mut write = Write { core: self, tx, action, now, moves, trail, back: Vec::new(), server_run };
+        let mut write = Write { core: self, tx, action, now, moves, trail, back: HashMap::new(), server_run };
         write.name_run().await?;
         write.check_term().await?;
         Ok(write)
@@ -96,9 +96,14 @@ impl Write<'_> {
     pub(super) async fn run_back(&mut self, statement: Statement<'_>) -> Result<(), StoreError> {
         for row in self.rows(statement).await? {
             let named = Named::new("queue", &row);
-            self.back.push((Scan::Queue(named.get("model")?), named.get("seq")?));
+            self.back(Scan::Queue(named.get("model")?), named.get("seq")?);
         }
         Ok(())
+    }
+
+    /// Something is put into a queue with a number that scans may have passed.
+    pub(super) fn back(&mut self, scan: Scan, number: i64) {
+        self.back.entry(scan).and_modify(|lowest| *lowest = number.min(*lowest)).or_insert(number);
     }
 
     /// Runs a statement that gives at most one row.

@@ -1,6 +1,6 @@
 //! Assignment: which model gets a queued job.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aura_core::{
     Action, Actor, Job, JobId, JobStatus, ModelId, PrdId, StoreError,
@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::{
     super::{
         Core,
+        marks::Scan,
         row::{Named, each},
         write::{Answers, Write, again},
     },
     unassign::moved_on,
 };
-use crate::facts::facts;
+use crate::facts::{About, facts};
 
 pub(super) async fn assign(core: &Core, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     again(|| assign_once(core, assignments)).await
@@ -40,22 +41,90 @@ struct Hired {
 
 async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut write = core.write("assign jobs").await?;
+    let mut answers = Answers::of(assignments.len());
+    give(&mut write, assignments, &mut answers).await?;
+    let rest = answers.missing();
+    if !rest.is_empty() {
+        let rest: Vec<_> = rest.into_iter().filter_map(|item| Some((item, assignments.get(item)?))).collect();
+        look_and_give(&mut write, &rest, &mut answers).await?;
+    }
+    write.commit().await?;
+    answers.all()
+}
+
+/// Assigns what may be assigned by all that one statement can see: the job is the only one of its PRD. The others get no answer.
+async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut Answers<()>) -> Result<(), StoreError> {
+    // The same job again in this batch comes too late. Jobs are locked in the order of their ids, as everywhere.
+    let first: BTreeMap<Uuid, usize> =
+        assignments.iter().enumerate().rev().map(|(item, assignment)| (assignment.job.as_uuid(), item)).collect();
+    let (mut ids, mut items, mut of, mut probes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (id, item) in first {
+        let Some(assignment) = assignments.get(item) else { continue };
+        ids.push(id);
+        items.push(i64::try_from(item).unwrap_or(i64::MAX));
+        of.push(assignment.model.0);
+        probes.push(assignment.probe);
+    }
+    let query = sqlx::query(
+        "WITH assigned AS (
+             UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
+             FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::boolean[]) AS new (id, item, model, probe)
+                 JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
+             WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)
+               AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
+             RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, models.name
+         ), gone AS (
+             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
+         ), there AS (
+             INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $5 FROM assigned
+         )
+         SELECT id, item, seq, prd_id, attempt, assigned_model, name FROM assigned",
+    );
+    let query = query.bind(ids).bind(items).bind(of).bind(probes).bind(write.now);
+    let mut given = each(&write.rows(query).await?, |row| {
+        let named = Named::new("job", row);
+        let prd = PrdId::from_uuid(named.get("prd_id")?);
+        let about = About { job: JobId::from_uuid(named.get("id")?), prd, attempt: named.small("attempt")? };
+        let (seq, name): (i64, String) = (named.get("seq")?, named.get("name")?);
+        Ok((named.number::<usize>("item")?, about, seq, ModelId(named.get("assigned_model")?), name))
+    })?;
+    given.sort_unstable_by_key(|(item, ..)| *item);
+    for (item, about, seq, model, name) in given {
+        let Some(assignment) = assignments.get(item) else { continue };
+        write.back(Scan::Queue(model.0), seq);
+        note(write, assignment, about, &name);
+        answers.set(item, Ok(()));
+    }
+    Ok(())
+}
+
+/// Leaves what goes with an assignment.
+fn note(write: &mut Write<'_>, assignment: &Assignment, about: About, name: &str) {
+    let Assignment { job, model, probe, reason } = assignment;
+    write.moves.moved(*job, JobStatus::Queued, JobStatus::Assigned, Some(*model));
+    let more = json!({ "model_id": model, "probe": probe, "reason": reason });
+    write.trail.both(&Actor::scheduler(), *job, Action::JobAssigned, facts(about, Some(name), more));
+}
+
+/// Looks at jobs, models and PRDs, assigns what may be assigned, and says of all others why not.
+async fn look_and_give(
+    write: &mut Write<'_>,
+    assignments: &[(usize, &Assignment)],
+    answers: &mut Answers<()>,
+) -> Result<(), StoreError> {
     let mut known = Known {
-        jobs: write.lock_jobs(assignments.iter().map(|assignment| assignment.job)).await?,
-        models: models(&mut write, assignments).await?,
+        jobs: write.lock_jobs(assignments.iter().map(|(_, assignment)| assignment.job)).await?,
+        models: models(write, assignments.iter().map(|(_, assignment)| assignment.model)).await?,
         taken: HashMap::new(),
     };
-    known.taken = taken(&mut write, known.jobs.values().map(|job| job.prd_id)).await?;
-    let mut answers = Answers::of(assignments.len());
+    known.taken = taken(write, known.jobs.values().map(|job| job.prd_id)).await?;
     let (mut ids, mut of, mut probes) = (Vec::new(), Vec::new(), Vec::new());
-    for (item, assignment) in assignments.iter().enumerate() {
+    for (item, assignment) in assignments {
         let answer = known.check(assignment).map(|(job, name)| {
             ids.push(job.id.as_uuid());
             of.push(assignment.model.0);
             probes.push(assignment.probe);
-            write.moves.moved(job.id, JobStatus::Queued, JobStatus::Assigned, Some(assignment.model));
-            let more = json!({ "model_id": assignment.model, "probe": assignment.probe, "reason": assignment.reason });
-            write.trail.both(&Actor::scheduler(), job.id, Action::JobAssigned, facts(job, Some(name), more));
+            note(write, assignment, job.into(), name);
             job.prd_id
         });
         if let Ok(prd) = &answer {
@@ -63,25 +132,24 @@ async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>
             // The same job again in this batch comes too late.
             known.jobs.remove(&assignment.job);
         }
-        answers.set(item, answer.map(drop));
+        answers.set(*item, answer.map(drop));
     }
-    if !ids.is_empty() {
-        let query = sqlx::query(
-            "WITH assigned AS (
-                 UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $4
-                 FROM unnest($1::uuid[], $2::int[], $3::boolean[]) AS new (id, model, probe)
-                 WHERE jobs.id = new.id AND jobs.status = 'QUEUED' RETURNING jobs.id, jobs.seq, jobs.assigned_model
-             ), gone AS (
-                 DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
-             ), there AS (
-                 INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned
-             )
-             SELECT assigned_model AS model, min(seq) AS seq FROM assigned GROUP BY assigned_model",
-        );
-        write.run_back(query.bind(ids).bind(of).bind(probes).bind(write.now)).await?;
+    if ids.is_empty() {
+        return Ok(());
     }
-    write.commit().await?;
-    answers.all()
+    let query = sqlx::query(
+        "WITH assigned AS (
+             UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $4
+             FROM unnest($1::uuid[], $2::int[], $3::boolean[]) AS new (id, model, probe)
+             WHERE jobs.id = new.id AND jobs.status = 'QUEUED' RETURNING jobs.id, jobs.seq, jobs.assigned_model
+         ), gone AS (
+             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
+         ), there AS (
+             INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned
+         )
+         SELECT assigned_model AS model, min(seq) AS seq FROM assigned GROUP BY assigned_model",
+    );
+    write.run_back(query.bind(ids).bind(of).bind(probes).bind(write.now)).await
 }
 
 impl Known {
@@ -113,8 +181,11 @@ impl Known {
     }
 }
 
-async fn models(write: &mut Write<'_>, assignments: &[Assignment]) -> Result<HashMap<ModelId, Hired>, StoreError> {
-    let ids: HashSet<i32> = assignments.iter().map(|assignment| assignment.model.0).collect();
+async fn models(
+    write: &mut Write<'_>,
+    asked: impl Iterator<Item = ModelId>,
+) -> Result<HashMap<ModelId, Hired>, StoreError> {
+    let ids: HashSet<i32> = asked.map(|model| model.0).collect();
     let query = sqlx::query("SELECT id, name, hold, is_active FROM models WHERE id = ANY($1)");
     let rows = write.rows(query.bind(ids.into_iter().collect::<Vec<_>>())).await?;
     let models = each(&rows, |row| {
