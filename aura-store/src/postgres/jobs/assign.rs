@@ -1,6 +1,6 @@
 //! Assignment: which model gets a queued job.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use aura_core::{
     Action, Actor, Job, JobId, JobStatus, ModelId, PrdId, StoreError,
@@ -54,21 +54,22 @@ async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>
 
 /// Assigns what may be assigned by all that one statement can see: the job is the only one of its PRD. The others get no answer.
 async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut Answers<()>) -> Result<(), StoreError> {
-    // The same job again in this batch comes too late. Jobs are locked in the order of their ids, as everywhere.
-    let first: BTreeMap<Uuid, usize> =
-        assignments.iter().enumerate().rev().map(|(item, assignment)| (assignment.job.as_uuid(), item)).collect();
-    let (mut ids, mut items, mut of, mut probes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (id, item) in first {
-        let Some(assignment) = assignments.get(item) else { continue };
-        ids.push(id);
-        items.push(i64::try_from(item).unwrap_or(i64::MAX));
-        of.push(assignment.model.0);
-        probes.push(assignment.probe);
+    let (mut items, mut ids, mut of, mut probes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
+    for (item, assignment) in (0_i64..).zip(assignments) {
+        // The same job again in this batch comes too late.
+        if seen.insert(assignment.job) {
+            items.push(item);
+            ids.push(assignment.job.as_uuid());
+            of.push(assignment.model.0);
+            probes.push(assignment.probe);
+        }
     }
     let query = sqlx::query(
         "WITH assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
-             FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::boolean[]) AS new (id, item, model, probe)
+             FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::boolean[]) AS new (item, id, model, probe)
+                   ORDER BY id) AS new
                  JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
              WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
@@ -80,7 +81,7 @@ async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut A
          )
          SELECT id, item, seq, prd_id, attempt, assigned_model, name FROM assigned",
     );
-    let query = query.bind(ids).bind(items).bind(of).bind(probes).bind(write.now);
+    let query = query.bind(items).bind(ids).bind(of).bind(probes).bind(write.now);
     let mut given = each(&write.rows(query).await?, |row| {
         let named = Named::new("job", row);
         let prd = PrdId::from_uuid(named.get("prd_id")?);

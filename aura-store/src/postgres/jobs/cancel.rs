@@ -44,7 +44,7 @@ async fn cancel_once(core: &Core, id: PrdId, actor: &Actor, reason: &str) -> Res
         settled_at: write.now,
     };
     // It may have been settled while this transaction waited for its jobs.
-    if write.store_verdicts(std::iter::once(&verdict)).await?.is_empty() {
+    if write.store_verdicts(std::slice::from_ref(&verdict)).await?.is_empty() {
         return Err(settled());
     }
     write.trail.entry(actor, Action::PrdCancelled, json!({ "prd_id": id, "reason": reason }));

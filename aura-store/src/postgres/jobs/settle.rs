@@ -21,21 +21,24 @@ pub(super) async fn settle(core: &Core, verdicts: &[Verdict]) -> Result<Each<boo
 
 async fn settle_once(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
     let mut write = core.write("store verdicts").await?;
-    let ids = uuids(verdicts.iter().map(|verdict| verdict.prd));
-    let rows = write.rows(sqlx::query("SELECT id FROM prds WHERE id = ANY($1)").bind(ids)).await?;
-    let known: HashSet<Uuid> = each(&rows, |row| Named::new("PRD", row).get("id"))?.into_iter().collect();
-    let mut stored = write.store_verdicts(verdicts.iter().filter(|v| known.contains(&v.prd.as_uuid()))).await?;
+    let mut stored = write.store_verdicts(verdicts).await?;
     let mut answers = Answers::of(verdicts.len());
     for (item, verdict) in verdicts.iter().enumerate() {
-        let id = verdict.prd.as_uuid();
-        let answer = match known.contains(&id) {
-            false => Err(StoreError::not_found("PRD", verdict.prd)),
-            true => Ok(stored.remove(&id)),
-        };
-        if let Ok(true) = answer {
+        if stored.remove(&verdict.prd.as_uuid()) {
             write.trail.entry(&Actor::accountant(), Action::PrdSettled, summary(verdict));
+            answers.set(item, Ok(true));
         }
-        answers.set(item, answer);
+    }
+    let missing = answers.missing();
+    let missing: Vec<_> = missing.into_iter().filter_map(|item| Some((item, verdicts.get(item)?.prd))).collect();
+    if !missing.is_empty() {
+        let ids = uuids(missing.iter().map(|(_, prd)| *prd));
+        let rows = write.rows(sqlx::query("SELECT id FROM prds WHERE id = ANY($1)").bind(ids)).await?;
+        let known: HashSet<Uuid> = each(&rows, |row| Named::new("PRD", row).get("id"))?.into_iter().collect();
+        for (item, prd) in missing {
+            let is_known = known.contains(&prd.as_uuid());
+            answers.set(item, if is_known { Ok(false) } else { Err(StoreError::not_found("PRD", prd)) });
+        }
     }
     write.commit().await?;
     answers.all()
@@ -51,11 +54,8 @@ fn summary(verdict: &Verdict) -> Value {
 }
 
 impl Write<'_> {
-    /// Stores verdicts of PRDs that have none; answers which PRDs these were.
-    pub(super) async fn store_verdicts(
-        &mut self,
-        verdicts: impl Iterator<Item = &Verdict>,
-    ) -> Result<HashSet<Uuid>, StoreError> {
+    /// Stores verdicts of PRDs that are there and have none; answers which PRDs these were.
+    pub(super) async fn store_verdicts(&mut self, verdicts: &[Verdict]) -> Result<HashSet<Uuid>, StoreError> {
         let (mut prds, mut bodies, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for verdict in verdicts {
             prds.push(verdict.prd.as_uuid());
@@ -70,6 +70,7 @@ impl Write<'_> {
         let query = sqlx::query(
             "INSERT INTO verdicts (prd_id, verdict, settled_at)
              SELECT prd, body::json, at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS new (prd, body, at)
+             WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = new.prd OFFSET 0)
              ORDER BY prd ON CONFLICT DO NOTHING RETURNING prd_id AS id",
         );
         let rows = self.rows(query.bind(prds).bind(bodies).bind(times)).await?;

@@ -58,12 +58,15 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitte
             answers.set(item, Err(StoreError::not_found("model", model)));
         }
     }
-    let wanted = answers.missing();
-    let made = insert_prds(&mut write, prds, &requests, &wanted).await?;
-    let fresh: Vec<usize> = wanted.iter().copied().filter(|item| made.contains(item)).collect();
-    insert_jobs(&mut write, prds, &fresh).await?;
-    for item in fresh {
+    for item in insert(&mut write, prds, &requests, &answers.missing()).await? {
         let Some(record) = prds.get(item) else { continue };
+        for _ in &record.jobs {
+            write.moves.made(JobStatus::Queued);
+        }
+        if record.jobs.is_empty() {
+            // It has to be looked at too, although no job will be handed in.
+            write.moves.assess_later(record.id);
+        }
         leave_trail(&mut write, record);
         let prd = Prd {
             id: record.id,
@@ -88,82 +91,69 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
     Ok(pinned.into_iter().filter(|model| !names.contains_key(model)).collect())
 }
 
-/// Stores those that are not there yet, by id or by key; answers which items these were.
-async fn insert_prds(
+/// Stores those that are not there yet, by id or by key, with their jobs; answers which items these were.
+async fn insert(
     write: &mut Write<'_>,
     prds: &[NewPrdRecord],
     requests: &[Value],
     wanted: &[usize],
-) -> Result<HashSet<usize>, StoreError> {
+) -> Result<Vec<usize>, StoreError> {
     let (mut ids, mut bodies, mut keys, mut jobs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut job_ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut attempts, mut pinned) = (Vec::new(), Vec::new());
     let mut items: HashMap<Uuid, usize> = HashMap::new();
     for &item in wanted {
         let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
+        let id = record.id.as_uuid();
         // The same id twice in a batch: the first one is stored.
-        if items.contains_key(&record.id.as_uuid()) {
+        if items.contains_key(&id) {
             continue;
         }
-        items.insert(record.id.as_uuid(), item);
-        ids.push(record.id.as_uuid());
+        items.insert(id, item);
+        ids.push(id);
         bodies.push(request.to_string());
         keys.push(record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned()));
         jobs.push(literal(&record.jobs));
-    }
-    let query = sqlx::query(
-        "INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
-         SELECT id, request::json, key, $4, jobs::uuid[]
-         FROM unnest($1::uuid[], $2::text[], $3::text[], $5::text[]) AS new (id, request, key, jobs)
-         ON CONFLICT DO NOTHING RETURNING id",
-    );
-    let rows = write.rows(query.bind(ids).bind(bodies).bind(keys).bind(write.now).bind(jobs)).await?;
-    let made: Vec<Uuid> = each(&rows, |row| Named::new("PRD", row).get("id"))?;
-    Ok(made.iter().filter_map(|id| items.get(id).copied()).collect())
-}
-
-/// An array as PostgreSQL writes it: there are no arrays of arrays of different lengths.
-fn literal(jobs: &[JobId]) -> String {
-    let ids: Vec<_> = jobs.iter().map(ToString::to_string).collect();
-    format!("{{{}}}", ids.join(","))
-}
-
-async fn insert_jobs(write: &mut Write<'_>, prds: &[NewPrdRecord], fresh: &[usize]) -> Result<(), StoreError> {
-    let (mut ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut attempts, mut pinned, mut without) = (Vec::new(), Vec::new(), Vec::new());
-    for record in fresh.iter().filter_map(|item| prds.get(*item)) {
-        if record.jobs.is_empty() {
-            without.push(record.id);
-        }
         for job in &record.jobs {
-            ids.push(job.as_uuid());
-            of.push(record.id.as_uuid());
+            job_ids.push(job.as_uuid());
+            of.push(id);
             projects.push(record.request.project.0);
             roles.push(record.request.role.as_str());
             attempts.push(i32::try_from(record.request.limits.max_attempts).unwrap_or(i32::MAX));
             pinned.push(record.pinned.map(|model| model.0));
         }
     }
-    if !ids.is_empty() {
-        for _ in &ids {
-            write.moves.made(JobStatus::Queued);
-        }
-        let query = sqlx::query(
-            "WITH made AS (
-                 INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
-                 SELECT id, prd, project, role, attempts, pinned, $7, $7
-                 FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::int[], $6::int[])
-                     AS new (id, prd, project, role, attempts, pinned)
-                 RETURNING id, seq
-             )
-             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $7 FROM made",
-        );
-        let query = query.bind(ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned).bind(write.now);
-        write.run(query).await?;
-    }
-    // A PRD without jobs has to be looked at too, although no job will be handed in.
-    for prd in without {
-        write.moves.assess_later(prd);
-    }
-    Ok(())
+    // Jobs get their places in the order in which they came.
+    let query = sqlx::query(
+        "WITH made AS (
+             INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
+             SELECT id, request::json, key, $1, jobs::uuid[]
+             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
+             ON CONFLICT DO NOTHING RETURNING id
+         ), with_jobs AS (
+             INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
+             SELECT new.id, prd, project, role, attempts, pinned, $1, $1
+             FROM unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
+                     WITH ORDINALITY AS new (id, prd, project, role, attempts, pinned, n)
+                 JOIN made ON made.id = prd
+             ORDER BY n RETURNING id, seq
+         ), queued AS (
+             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $1 FROM with_jobs
+         )
+         SELECT id FROM made",
+    );
+    let query = query.bind(write.now).bind(ids).bind(bodies).bind(keys).bind(jobs);
+    let query = query.bind(job_ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned);
+    let made: Vec<Uuid> = each(&write.rows(query).await?, |row| Named::new("PRD", row).get("id"))?;
+    let mut fresh: Vec<usize> = made.iter().filter_map(|id| items.get(id).copied()).collect();
+    fresh.sort_unstable();
+    Ok(fresh)
+}
+
+/// An array as PostgreSQL writes it: there are no arrays of arrays of different lengths.
+fn literal(jobs: &[JobId]) -> String {
+    let ids: Vec<_> = jobs.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 fn leave_trail(write: &mut Write<'_>, record: &NewPrdRecord) {

@@ -1,147 +1,195 @@
 //! Judging: submitted attempts get their runs, and the jobs go where the runs send them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aura_core::{
-    Action, Actor, Confidence, EvidenceStrength, Job, JobState, JobStatus, ModelId, NewRun, RunId, StoreError,
+    Action, Actor, Confidence, EvidenceStrength, Job, JobId, JobState, JobStatus, ModelId, NewRun, PrdId, RunId,
+    StoreError,
     contract::store::{Each, Judgement, Next},
 };
 use serde_json::json;
-use uuid::Uuid;
 
 use super::super::{
     Core,
+    marks::Scan,
     row::{Named, each},
     value,
     write::{Answers, Write, again},
 };
-use crate::facts::facts;
+use crate::facts::{About, facts};
 
 pub(in crate::postgres) async fn judge(core: &Core, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
     again(|| judge_once(core, judgements)).await
 }
 
-/// A judgement that is taken, with the job as it was.
+/// A judgement that is taken, and where its job went.
 struct Taken<'j> {
-    item: usize,
     judgement: &'j Judgement,
-    job: Job,
+    about: About,
     status: JobStatus,
-    reason: Option<&'j str>,
 }
+
+/// By their places among the judgements.
+type AllTaken<'j> = BTreeMap<usize, Taken<'j>>;
 
 async fn judge_once(core: &Core, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
     let mut write = core.write("store runs").await?;
-    let mut jobs = write.lock_jobs(judgements.iter().map(|judgement| judgement.run.job_id)).await?;
-    let scored = scored(&mut write, judgements).await?;
     let mut answers = Answers::of(judgements.len());
-    let mut taken = Vec::with_capacity(judgements.len());
-    for (item, judgement) in judgements.iter().enumerate() {
-        let run = &judgement.run;
-        if let Err(error) = check(jobs.get(&run.job_id), run, &scored) {
-            answers.set(item, Err(error));
-            continue;
-        }
-        // Taken out: the same job again in this batch comes too late.
-        let Some(job) = jobs.remove(&run.job_id) else { continue };
-        let (status, reason) = match &judgement.next {
-            Next::Validate => (JobStatus::Validated, None),
-            Next::Retry { reason } if job.has_attempts_left() => (JobStatus::Queued, Some(reason.as_str())),
-            Next::Retry { reason } | Next::Fail { reason } => (JobStatus::Failed, Some(reason.as_str())),
-        };
-        taken.push(Taken { item, judgement, job, status, reason });
-    }
-    for item in answers.missing() {
-        if let (Some(judgement), false) = (judgements.get(item), taken.iter().any(|taken| taken.item == item)) {
-            let job = judgement.run.job_id;
-            answers.set(item, Err(StoreError::conflict("job", job, "was judged by the judgement before")));
-        }
-    }
+    let taken = move_on(&mut write, judgements).await?;
     if !taken.is_empty() {
-        move_on(&mut write, &taken).await?;
         let runs = insert(&mut write, &taken).await?;
-        let names = write.names_of(taken.iter().map(|taken| taken.judgement.run.model_id)).await?;
-        for (taken, id) in taken.iter().zip(runs) {
+        let names = write.names_of(taken.values().map(|taken| taken.judgement.run.model_id)).await?;
+        for ((item, taken), id) in taken.iter().zip(runs) {
             leave_trail(&mut write, taken, id, &names);
-            answers.set(taken.item, Ok(id));
+            answers.set(*item, Ok(id));
         }
     }
+    refuse(&mut write, judgements, &taken, &mut answers).await?;
     write.commit().await?;
     answers.all()
 }
 
-/// Which attempts have a run already.
-async fn scored(write: &mut Write<'_>, judgements: &[Judgement]) -> Result<HashSet<(Uuid, u32)>, StoreError> {
-    let jobs: Vec<Uuid> = judgements.iter().map(|judgement| judgement.run.job_id.as_uuid()).collect();
-    let query =
-        sqlx::query("SELECT job_id AS id, attempt FROM model_runs WHERE job_id = ANY($1) AND attempt IS NOT NULL");
-    let scored = each(&write.rows(query.bind(jobs)).await?, |row| {
-        let named = Named::new("run of job", row);
-        Ok((named.get("id")?, named.small("attempt")?))
-    })?;
-    Ok(scored.into_iter().collect())
+/// Whether a job is to be tried again, and has an attempt left.
+macro_rules! again {
+    () => {
+        "(next.status = 'QUEUED' AND jobs.attempt < jobs.max_attempts)"
+    };
 }
 
-/// Refuses a run that is not of the attempt that was handed in.
-fn check(job: Option<&Job>, run: &NewRun, scored: &HashSet<(Uuid, u32)>) -> Result<(), StoreError> {
-    let Some(job) = job else { return Err(StoreError::not_found("job", run.job_id)) };
-    let refuse = |reason: String| Err(StoreError::conflict("job", job.id, reason));
-    let JobState::Submitted { model, .. } = job.state else {
-        return refuse(format!("is {}: only a job that is SUBMITTED can be scored", job.state.status()));
-    };
-    if job.attempt != run.attempt {
-        return refuse(format!("is at attempt {}: attempt {} cannot be scored any more", job.attempt, run.attempt));
+/// Moves the jobs whose runs are of the attempt that was handed in and has no run yet. Of several runs of one job the first one
+/// counts.
+async fn move_on<'j>(write: &mut Write<'_>, judgements: &'j [Judgement]) -> Result<AllTaken<'j>, StoreError> {
+    let (mut items, mut jobs, mut attempts, mut models) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut statuses, mut reasons, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen = HashSet::new();
+    for (item, Judgement { run, next, .. }) in (0_i64..).zip(judgements) {
+        if !seen.insert(run.job_id) {
+            continue;
+        }
+        items.push(item);
+        jobs.push(run.job_id.as_uuid());
+        attempts.push(i32::try_from(run.attempt).unwrap_or(i32::MAX));
+        models.push(run.model_id.0);
+        scores.push(run.score.get());
+        statuses.push(match next {
+            Next::Validate => JobStatus::Validated.as_str(),
+            Next::Retry { .. } => JobStatus::Queued.as_str(),
+            Next::Fail { .. } => JobStatus::Failed.as_str(),
+        });
+        reasons.push(reason_of(next).map(|reason| value::text(reason).into_owned()));
     }
-    if model != run.model_id {
-        return refuse(format!("was done by model {model}, not by model {}", run.model_id));
+    let query = sqlx::query(concat!(
+        "WITH moved AS (
+             UPDATE jobs SET updated_at = $8, probe = false, not_before = NULL,
+                 status = CASE WHEN next.status = 'VALIDATED' THEN 'VALIDATED' WHEN ",
+        again!(),
+        " THEN 'QUEUED' ELSE 'FAILED' END,
+                 last_error = coalesce(next.why, last_error),
+                 score = CASE WHEN next.status = 'VALIDATED' THEN next.score END,
+                 reason = CASE WHEN next.status <> 'VALIDATED' AND NOT ",
+        again!(),
+        " THEN next.why END,
+                 tried = CASE WHEN ",
+        again!(),
+        " AND (assigned_model = ANY (tried)) IS NOT TRUE THEN tried || assigned_model ELSE tried END,
+                 leases = CASE WHEN ",
+        again!(),
+        " THEN leases || lease_token ELSE leases END,
+                 assigned_model = CASE WHEN ",
+        again!(),
+        " THEN NULL ELSE assigned_model END,
+                 report_worker = CASE WHEN ",
+        again!(),
+        " THEN worker_id END,
+                 worker_id = CASE WHEN ",
+        again!(),
+        " THEN NULL ELSE worker_id END
+             FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::text[], $7::float8[])
+                       AS next (item, job, attempt, model, status, why, score) ORDER BY job) AS next
+             WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED' AND jobs.attempt = next.attempt
+                 AND jobs.assigned_model = next.model
+                 AND NOT EXISTS (SELECT 1 FROM model_runs
+                                 WHERE model_runs.job_id = jobs.id AND model_runs.attempt = next.attempt OFFSET 0)
+             RETURNING jobs.id, next.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.status
+         ), there AS (
+             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $8 FROM moved WHERE status = 'QUEUED'
+         )
+         SELECT id, item, seq, prd_id, attempt, status FROM moved",
+    ));
+    let query = query.bind(items).bind(jobs).bind(attempts).bind(models).bind(statuses).bind(reasons).bind(scores);
+    let mut taken = AllTaken::new();
+    for row in write.rows(query.bind(write.now)).await? {
+        let named = Named::new("job", &row);
+        let (item, status): (usize, _) = (named.number("item")?, named.parsed("status")?);
+        let prd = PrdId::from_uuid(named.get("prd_id")?);
+        let about = About { job: JobId::from_uuid(named.get("id")?), prd, attempt: named.small("attempt")? };
+        if status == JobStatus::Queued {
+            write.back(Scan::QUEUED, named.get("seq")?);
+        }
+        if let Some(judgement) = judgements.get(item) {
+            taken.insert(item, Taken { judgement, about, status });
+        }
     }
-    if scored.contains(&(run.job_id.as_uuid(), run.attempt)) {
-        return refuse(format!("attempt {} has its score already", run.attempt));
+    Ok(taken)
+}
+
+const fn reason_of(next: &Next) -> Option<&String> {
+    match next {
+        Next::Validate => None,
+        Next::Retry { reason } | Next::Fail { reason } => Some(reason),
+    }
+}
+
+/// Says of the judgements that are not taken why not.
+async fn refuse(
+    write: &mut Write<'_>,
+    judgements: &[Judgement],
+    taken: &AllTaken<'_>,
+    answers: &mut Answers<RunId>,
+) -> Result<(), StoreError> {
+    let missing = answers.missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let refused = || missing.iter().filter_map(|item| Some((*item, &judgements.get(*item)?.run)));
+    let judged: HashSet<JobId> = taken.values().map(|taken| taken.about.job).collect();
+    let jobs = write.lock_jobs(refused().map(|(_, run)| run.job_id)).await?;
+    for (item, run) in refused() {
+        let conflict = |why: String| StoreError::conflict("job", run.job_id, why);
+        let why = match jobs.get(&run.job_id) {
+            None => StoreError::not_found("job", run.job_id),
+            Some(_) if judged.contains(&run.job_id) => conflict("was judged by the judgement before".to_owned()),
+            Some(job) => conflict(why_not(job, run)),
+        };
+        answers.set(item, Err(why));
     }
     Ok(())
 }
 
-async fn move_on(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<(), StoreError> {
-    let (mut jobs, mut statuses, mut reasons, mut scores) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for Taken { judgement, status, reason, .. } in taken {
-        jobs.push(judgement.run.job_id.as_uuid());
-        statuses.push(status.as_str());
-        reasons.push(reason.map(|reason| value::text(reason).into_owned()));
-        scores.push(judgement.run.score.get());
+/// Why a run is not of the attempt that was handed in.
+fn why_not(job: &Job, run: &NewRun) -> String {
+    match job.state {
+        JobState::Submitted { .. } if job.attempt != run.attempt => {
+            format!("is at attempt {}: attempt {} cannot be scored any more", job.attempt, run.attempt)
+        }
+        JobState::Submitted { model, .. } if model != run.model_id => {
+            format!("was done by model {model}, not by model {}", run.model_id)
+        }
+        JobState::Submitted { .. } => format!("attempt {} has its score already", run.attempt),
+        ref state => format!("is {}: only a job that is SUBMITTED can be scored", state.status()),
     }
-    let query = sqlx::query(
-        "WITH moved AS (
-             UPDATE jobs SET status = next.status, updated_at = $5, probe = false, not_before = NULL,
-                 last_error = coalesce(next.why, last_error),
-                 score = CASE WHEN next.status = 'VALIDATED' THEN next.score END,
-                 reason = CASE WHEN next.status = 'FAILED' THEN next.why END,
-                 tried = CASE WHEN next.status = 'QUEUED' AND (assigned_model = ANY (tried)) IS NOT TRUE THEN tried || assigned_model
-                              ELSE tried END,
-                 leases = CASE WHEN next.status = 'QUEUED' THEN leases || lease_token ELSE leases END,
-                 assigned_model = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE assigned_model END,
-                 report_worker = CASE WHEN next.status = 'QUEUED' THEN worker_id END,
-                 worker_id = CASE WHEN next.status = 'QUEUED' THEN NULL ELSE worker_id END
-             FROM unnest($1::uuid[], $2::text[], $3::text[], $4::float8[]) AS next (job, status, why, score)
-             WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED'
-             RETURNING jobs.id, jobs.seq, jobs.status
-         ), there AS (
-             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $5 FROM moved WHERE status = 'QUEUED'
-         )
-         SELECT 0 AS model, min(seq) AS seq FROM moved WHERE status = 'QUEUED' HAVING count(*) > 0",
-    );
-    write.run_back(query.bind(jobs).bind(statuses).bind(reasons).bind(scores).bind(write.now)).await
 }
 
 /// Stores the runs; answers with their numbers, in their order. The day's sums are kept by a trigger. Fractions travel as text:
 /// PostgreSQL would round a float to 15 digits on its way to `numeric`.
-async fn insert(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<Vec<RunId>, StoreError> {
+async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId>, StoreError> {
     let count = |tokens: Option<u64>| tokens.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX));
     let (mut models, mut jobs, mut projects, mut successes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut confidences, mut scores, mut details, mut attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut attainable, mut strengths, mut counts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut input, mut output) = (Vec::new(), Vec::new());
     for NewRun { model_id, job_id, attempt, project_id, success, confidence, score, usage, .. } in
-        taken.iter().map(|taken| &taken.judgement.run)
+        taken.values().map(|taken| &taken.judgement.run)
     {
         models.push(model_id.0);
         jobs.push(job_id.as_uuid());
@@ -153,7 +201,7 @@ async fn insert(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<Vec<RunId>
         input.push(count(usage.input_tokens));
         output.push(count(usage.output_tokens));
     }
-    for run in taken.iter().map(|taken| &taken.judgement.run) {
+    for run in taken.values().map(|taken| &taken.judgement.run) {
         details.push(value::json_text(&run.details));
         attainable.push(run.attainable.get());
         strengths.push(run.strength.map(EvidenceStrength::as_str));
@@ -191,12 +239,12 @@ async fn insert(write: &mut Write<'_>, taken: &[Taken<'_>]) -> Result<Vec<RunId>
 }
 
 fn leave_trail(write: &mut Write<'_>, taken: &Taken<'_>, id: RunId, names: &HashMap<ModelId, String>) {
-    let Taken { judgement, job, status, reason, .. } = taken;
-    let run = &judgement.run;
+    let Taken { judgement, about, status } = *taken;
+    let (run, reason) = (&judgement.run, reason_of(&judgement.next));
     let name = names.get(&run.model_id).map(String::as_str);
-    write.moves.moved(job.id, JobStatus::Submitted, *status, None);
+    write.moves.moved(about.job, JobStatus::Submitted, status, None);
     let accountant = Actor::accountant();
-    let mut both = |action, more| write.trail.both(&accountant, job.id, action, facts(job, name, more));
+    let mut both = |action, more| write.trail.both(&accountant, about.job, action, facts(about, name, more));
     let scored = json!({ "run_id": id, "score": run.score, "attainable": run.attainable, "success": run.success,
                          "strength": run.strength });
     both(Action::RunScored, scored);
