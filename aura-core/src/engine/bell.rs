@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::{contract::store::News, job::JobStatus};
+
 /// Rings for whoever listens.
 #[derive(Debug)]
 pub(crate) struct Bell(watch::Sender<u64>);
@@ -38,8 +40,10 @@ impl Listener {
 }
 
 /// One bell for each step that can become possible.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Bells {
+    /// Whether the store tells of every move of a job, also of our own.
+    store_tells: bool,
     /// A job is queued, or a model became free.
     pub(crate) schedule: Bell,
     /// A job is assigned.
@@ -51,10 +55,87 @@ pub(crate) struct Bells {
 }
 
 impl Bells {
+    /// Bells that nobody has rung.
+    pub(crate) fn new(store_tells: bool) -> Self {
+        let [schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
+        Self { store_tells, schedule, claim, account, verdict }
+    }
+
+    /// A call of ours may have moved jobs into these states. Where the store tells of it, that was heard before: to look again would be in
+    /// vain.
+    pub(crate) fn moved(&self, to: &[JobStatus]) {
+        if !self.store_tells {
+            self.ring_for(to);
+        }
+    }
+
+    /// Jobs were moved into these states: rings for what that makes possible. Who judges a job goes on with its PRD without a bell.
+    fn ring_for(&self, to: &[JobStatus]) {
+        for status in to {
+            match status {
+                JobStatus::Queued => self.schedule.ring(),
+                JobStatus::Assigned => self.claim.ring(),
+                JobStatus::InProgress | JobStatus::Validated => {}
+                // Its model has room for another one.
+                JobStatus::Submitted | JobStatus::Failed | JobStatus::Cancelled => {
+                    self.account.ring();
+                    self.schedule.ring();
+                }
+            }
+        }
+    }
+
+    /// Rings for what the store tells.
+    pub(crate) fn tell(&self, news: &News) {
+        match news {
+            News::Moved(to) => self.ring_for(to),
+            News::Others => self.ring_all(),
+        }
+    }
+
     /// Rings every bell: something happened, nobody here knows what.
-    pub(crate) fn ring_all(&self) {
+    fn ring_all(&self) {
         for bell in [&self.schedule, &self.claim, &self.account, &self.verdict] {
             bell.ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    /// Which engines were woken: the scheduler, the claims, the accountant, those who wait for verdicts.
+    fn woken(store_tells: bool, by: impl Fn(&Bells)) -> [bool; 4] {
+        let bells = Bells::new(store_tells);
+        let mut listeners = [&bells.schedule, &bells.claim, &bells.account, &bells.verdict].map(Bell::listen);
+        by(&bells);
+        listeners.each_mut().map(|listener| listener.rung().now_or_never().is_some())
+    }
+
+    #[test]
+    fn a_move_wakes_only_those_for_whom_it_makes_something_possible() {
+        let moved = |to: &[JobStatus]| {
+            let here = woken(false, |bells| bells.moved(to));
+            assert_eq!(here, woken(true, |bells| bells.tell(&News::Moved(to.to_vec()))), "{to:?}, told by the store");
+            here
+        };
+        assert_eq!(moved(&[JobStatus::Queued]), [true, false, false, false]);
+        assert_eq!(moved(&[JobStatus::Assigned]), [false, true, false, false]);
+        assert_eq!(moved(&[JobStatus::Submitted]), [true, false, true, false]);
+        assert_eq!(moved(&[JobStatus::Failed]), [true, false, true, false]);
+        assert_eq!(moved(&[JobStatus::InProgress, JobStatus::Validated]), [false; 4]);
+    }
+
+    #[test]
+    fn what_the_store_tells_is_not_rung_twice() {
+        assert_eq!(woken(true, |bells| bells.moved(&[JobStatus::Queued])), [false; 4]);
+    }
+
+    #[test]
+    fn what_another_node_wrote_may_be_anything() {
+        assert_eq!(woken(true, |bells| bells.tell(&News::Others)), [true; 4]);
     }
 }

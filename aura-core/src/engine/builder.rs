@@ -177,11 +177,12 @@ impl OrchestraBuilder {
 
         let roster = Arc::new(Roster::new(Arc::clone(&store) as _));
         roster.refresh().await?;
-        let bells = Arc::new(Bells::default());
+        let news = store.news();
+        let bells = Arc::new(Bells::new(news.is_some()));
         let shutdown = Arc::new(Shutdown::default());
         let (shared, node) = (Arc::clone(&store), NodeId::fresh());
         let duties = Duties::take(shared, Arc::clone(&clock), node, settings.duty_lease).await?;
-        duties.start(&bells);
+        duties.start(&bells, news);
         let waiting = Waiting::default();
         let alerts = Arc::new(AlertDesk::start(Arc::clone(&store) as _, self.alerters, &shutdown));
         let manager = Arc::new(JobManager {

@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream::BoxStream};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
     clock::Clock,
     contract::{
         Store,
-        store::{Duty, Term},
+        store::{Duty, News, Term},
     },
     engine::{bell::Bells, pace::Chain},
     error::Result,
@@ -76,20 +77,21 @@ impl Duties {
         }
     }
 
-    /// Keeps the duties until they are [left](Self::leave), and rings when another node wrote.
-    pub(crate) fn start(self: &Arc<Self>, bells: &Arc<Bells>) {
-        if self.terms.borrow().is_none() {
-            return;
-        }
-        let (duties, store, bells) = (Arc::clone(self), Arc::clone(&self.store), Arc::clone(bells));
+    /// Keeps the duties until they are [left](Self::leave), and rings for the store's news.
+    pub(crate) fn start(self: &Arc<Self>, bells: &Arc<Bells>, news: Option<BoxStream<'static, News>>) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.spawn(async move { duties.keep().await });
-        tasks.spawn(async move {
-            loop {
-                store.others_wrote().await;
-                bells.ring_all();
-            }
-        });
+        if self.terms.borrow().is_some() {
+            let duties = Arc::clone(self);
+            tasks.spawn(async move { duties.keep().await });
+        }
+        if let Some(mut news) = news {
+            let bells = Arc::clone(bells);
+            tasks.spawn(async move {
+                while let Some(news) = news.next().await {
+                    bells.tell(&news);
+                }
+            });
+        }
     }
 
     async fn keep(&self) {

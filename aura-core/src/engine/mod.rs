@@ -43,7 +43,7 @@ use crate::{
     error::{Error, Result},
     evidence::{TestCase, TestOutcome, Tick},
     ids::{Actor, JobId, ModelId, ModelName, PrdId, WorkerId},
-    job::{Job, JobEvent, LeaseProof},
+    job::{Job, JobEvent, JobStatus, LeaseProof},
     model::{Model, ModelProfile, Origin},
     prd::{NewPrd, Prd},
     run::{ModelRun, ModelScore, ModelStats, Promotion},
@@ -126,7 +126,7 @@ impl Orchestra {
         let answer = self.inner.store.submit(&[record]).await?.into_iter().next();
         let missing = || StoreError::Backend { action: "submit a PRD", source: "it answered nothing".into() };
         let submitted = answer.ok_or_else(missing)??;
-        self.inner.bells.schedule.ring();
+        self.inner.bells.moved(&[JobStatus::Queued]);
         Ok(submitted)
     }
 
@@ -236,7 +236,7 @@ impl Orchestra {
     pub async fn cancel(&self, prd: PrdId, reason: &str) -> Result<Prd> {
         let cancelled = self.inner.store.cancel(prd, &Actor::operator(), reason).await?;
         self.inner.bells.verdict.ring();
-        self.inner.bells.schedule.ring();
+        self.inner.bells.moved(&[JobStatus::Cancelled]);
         Ok(cancelled)
     }
 

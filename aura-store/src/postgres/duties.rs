@@ -10,10 +10,11 @@ use aura_core::{
     PrdId, Store, StoreError,
     contract::{
         DutyStore,
-        store::{Duty, Term},
+        store::{Duty, News, Term},
     },
     ids::NodeId,
 };
+use futures::stream::BoxStream;
 
 use super::{
     Core, PgStore,
@@ -145,8 +146,8 @@ impl DutyStore for PgStore {
         again(|| self.core.take_once(node, limit, lease)).await.map(Some)
     }
 
-    async fn others_wrote(&self) {
-        self.core.news.others_wrote().await;
+    fn news(&self) -> Option<BoxStream<'static, News>> {
+        Some(self.core.news.listen())
     }
 
     async fn leave_duties(&self, node: &NodeId) -> Result<(), StoreError> {

@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
+use aura_core::{JobStatus, contract::store::News};
+use futures::stream::{self, BoxStream};
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::{
-    sync::watch,
+    sync::{broadcast, watch},
     time::{Instant, timeout_at},
 };
 
@@ -27,8 +29,11 @@ const GAP: Duration = Duration::from_millis(5);
 /// How long to wait before listening again after the connection was lost.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How much news an engine may be behind before it is told that there was some.
+const BEHIND: usize = 1024;
+
 /// What this node knows of the end of the audit log.
-pub(super) struct News {
+pub(super) struct NewsDesk {
     channel: String,
     /// Tells this node's own notifications from others'.
     me: String,
@@ -38,8 +43,8 @@ pub(super) struct News {
     seen: watch::Sender<i64>,
     /// The newest entry that this node has written.
     written: watch::Sender<i64>,
-    /// Grows when another node says that it wrote.
-    others: watch::Sender<u64>,
+    /// What is told as it happens.
+    told_here: broadcast::Sender<News>,
     /// When somebody last looked.
     looked: tokio::sync::Mutex<Option<Instant>>,
     stopped: watch::Sender<bool>,
@@ -53,13 +58,13 @@ fn raise(cell: &watch::Sender<i64>, seq: i64) {
     });
 }
 
-impl News {
+impl NewsDesk {
     pub(super) fn new(schema: &str, told: bool) -> Self {
         Self {
             channel: format!("aura_news_{schema}"),
             me: Uuid::new_v4().simple().to_string(),
             told,
-            others: watch::Sender::new(0),
+            told_here: broadcast::Sender::new(BEHIND),
             seen: watch::Sender::new(0),
             written: watch::Sender::new(0),
             looked: tokio::sync::Mutex::new(None),
@@ -85,20 +90,30 @@ impl News {
             self.saw(seq);
         }
         if who != self.me {
-            self.others.send_modify(|times| *times = times.wrapping_add(1));
+            self.tell(News::Others);
         }
     }
 
-    /// This node committed changes of states, which the disk has not yet: who waits for them may begin.
-    pub(super) fn stir(&self) {
-        self.others.send_modify(|times| *times = times.wrapping_add(1));
+    /// This node committed that jobs were moved into these states, which the disk has not yet: who waits for them may begin.
+    pub(super) fn moved(&self, to: Vec<JobStatus>) {
+        self.tell(News::Moved(to));
     }
 
-    /// Waits until another node says that it wrote.
-    pub(super) async fn others_wrote(&self) {
-        if self.others.subscribe().changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+    fn tell(&self, news: News) {
+        // Nobody may listen.
+        let _ = self.told_here.send(news);
+    }
+
+    /// News from now on, until the store is gone.
+    pub(super) fn listen(&self) -> BoxStream<'static, News> {
+        let next = |mut told: broadcast::Receiver<News>| async move {
+            match told.recv().await {
+                Ok(news) => Some((news, told)),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some((News::Others, told)),
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        };
+        Box::pin(stream::unfold(self.told_here.subscribe(), next))
     }
 
     /// Ends telling and listening.
@@ -153,7 +168,7 @@ async fn hear(core: Weak<Core>, options: PgConnectOptions, channel: String, mut 
                     Some(told) => core.news.heard(told.payload()),
                     None => {
                         core.look().await;
-                        core.news.others.send_modify(|times| *times = times.wrapping_add(1));
+                        core.news.tell(News::Others);
                     }
                 }
             }

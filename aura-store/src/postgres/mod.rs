@@ -78,7 +78,7 @@ struct Core {
     retention: Option<Duration>,
     /// Names of models, for the trail.
     names: Arc<RwLock<HashMap<ModelId, String>>>,
-    news: Arc<listen::News>,
+    news: Arc<listen::NewsDesk>,
     frontier: Arc<jobs::frontier::Frontier>,
     marks: Arc<marks::Marks>,
     disk: Arc<durable::Disk>,

@@ -21,6 +21,8 @@ const HEAD: &str = head!();
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     totals: BTreeMap<(JobStatus, i32), i64>,
+    /// Into which states.
+    to: BTreeSet<JobStatus>,
     handed_in: BTreeSet<Uuid>,
     jobs: Vec<Uuid>,
 }
@@ -29,18 +31,20 @@ impl Moves {
     /// A job was made.
     pub(super) fn made(&mut self, status: JobStatus) {
         self.count(status, None, 1);
+        self.to.insert(status);
     }
 
     /// A job changed its state; `model` is the one that has it or had it.
     pub(super) fn moved(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
         self.count(from, model, -1);
         self.count(to, model, 1);
+        self.to.insert(to);
         self.jobs.push(job.as_uuid());
     }
 
-    /// Whether nothing changed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.totals.is_empty() && self.handed_in.is_empty()
+    /// Into which states jobs were moved.
+    pub(super) fn to(&self) -> Vec<JobStatus> {
+        self.to.iter().copied().collect()
     }
 
     /// The accountant has to look at this PRD.

@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{Core, PgStore, durable::Disk, error::opening, jobs::Joins, listen::News, schema, upkeep};
+use super::{Core, PgStore, durable::Disk, error::opening, jobs::Joins, listen::NewsDesk, schema, upkeep};
 
 /// How long a call waits for a connection before it gives up.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -169,7 +169,7 @@ impl PgStoreBuilder {
             pool: primary,
             replica,
             pooled: self.pooled,
-            news: Arc::new(News::new(&self.schema, listen.is_some())),
+            news: Arc::new(NewsDesk::new(&self.schema, listen.is_some())),
             term: None,
             schema: self.schema,
             clock: self.clock,

@@ -129,7 +129,7 @@ impl Write<'_> {
         meanwhile: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let moves = std::mem::take(&mut self.moves);
-        let has_moved = !moves.is_empty();
+        let to = moves.to();
         let trail = std::mem::take(&mut self.trail);
         let head = moves.write(&mut self, !trail.is_empty()).await?;
         let last = trail.write(&mut self, head).await?;
@@ -137,8 +137,8 @@ impl Write<'_> {
         for (scan, number) in self.back {
             self.core.marks.put_back(scan, number);
         }
-        if has_moved {
-            self.core.news.stir();
+        if !to.is_empty() {
+            self.core.news.moved(to);
         }
         let ((), done) = tokio::try_join!(self.core.durable(self.server_run, last), meanwhile)?;
         if let Some(seq) = last {

@@ -14,6 +14,7 @@ use aura_core::{
     contract::{DutyStore as _, ModelStore as _},
 };
 use aura_store::PgStore;
+use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -121,7 +122,8 @@ impl Hand {
 
     pub(crate) async fn wait_for_news(&self) {
         // Having waited in vain is as good: it looks then.
-        let _ = tokio::time::timeout(LOOK, self.store.others_wrote()).await;
+        let mut news = self.store.news().unwrap();
+        let _ = tokio::time::timeout(LOOK, news.next()).await;
     }
 
     pub(crate) async fn wait_a_little(&self) {

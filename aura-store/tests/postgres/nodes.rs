@@ -3,16 +3,16 @@
 use std::{collections::HashSet, time::Duration};
 
 use aura_core::{
-    Actor, AuditSeq, HrAction, Standing, StoreError,
+    Actor, AuditSeq, HrAction, JobStatus, Standing, StoreError,
     contract::{
         AuditStore, DutyStore, JobStore, ModelStore,
-        store::{Assignment, Claim, Duty, StandingChange, Wanted},
+        store::{Assignment, Claim, Duty, News, StandingChange, Wanted},
     },
     ids::NodeId,
     job::Door,
 };
 use aura_store::PgStore;
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use serde_json::json;
 
 use crate::scene::{LEASE, Scene, worker};
@@ -126,7 +126,8 @@ async fn what_one_node_writes_wakes_the_other() {
     let scene = Scene::new().await;
     let other = scene.node().await;
     let before = other.audit_range().await.unwrap().map_or(aura_core::AuditSeq(0), |(_, newest)| newest);
-    let woken = async { tokio::join!(other.changed(before, MINUTE), other.others_wrote()) };
+    let mut news = other.news().unwrap();
+    let woken = async { tokio::join!(other.changed(before, MINUTE), news.next()).1 };
     let write = async {
         // A notification that nobody hears yet is gone: write until it is heard.
         for n in 0.. {
@@ -135,11 +136,28 @@ async fn what_one_node_writes_wakes_the_other() {
         }
     };
     tokio::select! {
-        _ = woken => {}
+        news = woken => assert_eq!(news, Some(News::Others)),
         () = write => {}
         () = tokio::time::sleep(MINUTE) => panic!("nobody was woken"),
     }
     assert!(!other.audit(before, 9).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_this_process_moves_is_told_by_its_store() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let news = scene.store.news().unwrap();
+    scene.submitted(&model).await;
+    let moved = |news: News| match news {
+        News::Moved(to) => Some(to),
+        News::Others => None,
+    };
+    let moves = news.filter_map(|news| std::future::ready(moved(news)));
+    let moves = tokio::time::timeout(MINUTE, moves.take(4).collect::<Vec<_>>()).await.unwrap();
+    let [queued, assigned, claimed, handed_in] = moves.as_slice() else { panic!("{moves:?}") };
+    assert_eq!((&queued[..], &assigned[..]), (&[JobStatus::Queued][..], &[JobStatus::Assigned][..]));
+    assert_eq!((&claimed[..], &handed_in[..]), (&[JobStatus::InProgress][..], &[JobStatus::Submitted][..]));
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use aura_core::{
     AuditSeq, JobStatus,
-    contract::{AuditStore, DutyStore, ModelStore, RunStore},
+    contract::{AuditStore, DutyStore, ModelStore, RunStore, store::News},
     ids::NodeId,
 };
 use aura_store::PgStore;
 use aura_testbed::{Pgbouncer, PrivatePostgres};
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 
 use crate::scene::{Scene, accept};
 
@@ -40,9 +40,10 @@ async fn news_travel_when_the_listener_has_a_direct_address() {
     let builder = PgStore::builder(&pooler.url(&direct)).connections(4).behind_pooler().listen_at(&direct);
     let store = builder.open().await.unwrap();
     let other = PgStore::builder(&direct).connections(2).open().await.unwrap();
+    let mut news = store.news().unwrap();
     let heard = async {
         tokio::select! {
-            () = store.others_wrote() => true,
+            news = news.next() => news == Some(News::Others),
             () = tokio::time::sleep(std::time::Duration::from_secs(60)) => false,
         }
     };

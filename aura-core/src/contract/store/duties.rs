@@ -3,11 +3,13 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
 use crate::{
     ids::{NodeId, PrdId},
+    job::JobStatus,
     standing::text_enum,
 };
 
@@ -32,6 +34,15 @@ pub struct Term {
     pub node: NodeId,
     /// Grows each time that the duty goes to another node: whoever shows an older one has lost it.
     pub epoch: i64,
+}
+
+/// What was written to a store that several nodes share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// This process moved jobs into these states.
+    Moved(Vec<JobStatus>),
+    /// Another node wrote something, or more was written here than could be told.
+    Others,
 }
 
 /// Who does what, where several nodes share a store. A store that only one process uses leaves all of it at its defaults.
@@ -64,10 +75,11 @@ pub trait DutyStore: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Waits until something may have been written that nobody in this process has told yet: by another node, or by this one a moment
-    /// before its disk has it. A hint, which saves the engines a poll. Never ends where nobody else uses the store.
-    async fn others_wrote(&self) {
-        std::future::pending().await
+    /// What is written from now on, as it happens: hints, which save the engines a poll and all that would be in vain. Such a store tells
+    /// of this process's own writes, too, a moment before its disk has them. Absent where nobody else uses the store: the engines
+    /// know what they wrote.
+    fn news(&self) -> Option<BoxStream<'static, News>> {
+        None
     }
 
     /// Gives up every duty of a node, and all that it was about to assess.

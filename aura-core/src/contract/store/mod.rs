@@ -19,7 +19,7 @@ mod runs;
 use std::{fmt, time::Duration};
 
 pub use audit::AuditStore;
-pub use duties::{Duty, DutyStore, Term};
+pub use duties::{Duty, DutyStore, News, Term};
 pub use jobs::{
     Assignment, Claim, ClaimedJob, Expired, JobCount, JobFilter, JobStore, ModelLoad, NewPrdRecord, Submitted, Wanted,
 };

@@ -23,13 +23,13 @@ use crate::{
     clock::Clock,
     contract::{
         Sandbox, Scorer, SelectionPolicy, Store, StoreError,
-        store::{JobFilter, Judgement, RunFilter},
+        store::{JobFilter, Judgement, Next, RunFilter},
     },
     engine::{alerts::AlertDesk, bell::Bells, duty::Duties, pace::Chain, roster::Roster, settings::Settings},
     error::{Error, Result},
     evidence::{Assessment, Evidence, Sibling},
     ids::{Actor, JobId, ModelId, PrdId},
-    job::{Delivery, Job, JobState},
+    job::{Delivery, Job, JobState, JobStatus},
     model::Model,
     plan::Plan,
     prd::Prd,
@@ -208,10 +208,15 @@ impl Accountant {
 
     async fn write(&self, judgement: Judgement) -> Result<Taken> {
         let answers = self.store.judge(std::slice::from_ref(&judgement)).await?;
+        let to: &[_] = match &judgement.next {
+            Next::Validate => &[JobStatus::Validated],
+            Next::Retry { .. } => &[JobStatus::Queued, JobStatus::Failed],
+            Next::Fail { .. } => &[JobStatus::Failed],
+        };
         match answers.into_iter().next() {
             Some(Ok(_)) => {
                 self.policy.feedback(&judgement.run);
-                self.bells.schedule.ring();
+                self.bells.moved(to);
                 Ok(Taken::Yes)
             }
             // Another node, an outside validator or a cancellation was faster: what stands, stands.

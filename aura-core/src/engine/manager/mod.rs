@@ -21,7 +21,7 @@ use crate::{
     engine::{bell::Bells, pace::Chain, roster::Roster, settings::Settings, shutdown::Shutdown},
     error::{Error, Result},
     ids::{JobId, ModelId, WorkerId},
-    job::{Door, LeaseProof},
+    job::{Door, JobStatus, LeaseProof},
 };
 
 /// The door of this process: checks what workers bring and writes it to the store.
@@ -175,15 +175,13 @@ impl Manager for JobManager {
             return Err(Error::invalid("details", reason));
         }
         let reported = only(self.store.report(std::slice::from_ref(report)).await?)?;
-        self.bells.account.ring();
-        self.bells.schedule.ring();
+        self.bells.moved(&[JobStatus::Submitted]);
         Ok(reported)
     }
 
     async fn release(&self, release: &Release) -> Result<()> {
-        only(self.store.release(std::slice::from_ref(release)).await?)?;
-        self.bells.account.ring();
-        self.bells.schedule.ring();
+        let status = only(self.store.release(std::slice::from_ref(release)).await?)?;
+        self.bells.moved(&[status]);
         Ok(())
     }
 }

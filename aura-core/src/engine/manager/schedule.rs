@@ -76,7 +76,7 @@ impl Scheduler {
             if let Ok(assigned) = outcome
                 && assigned > 0
             {
-                manager.bells.claim.ring();
+                manager.bells.moved(&[JobStatus::Assigned]);
             }
             if pace.pause("scheduler", outcome.map(|_| ()), manager.settings.poll).await == Pause::Stop {
                 return;
@@ -88,14 +88,20 @@ impl Scheduler {
     async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
         let manager = &self.manager;
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
-        let (expired, models) =
-            tokio::try_join!(async { store.expire(PASS).await.map_err(Error::from) }, manager.roster.refresh(),)?;
+        let (expired, models, mut queued) = tokio::try_join!(
+            async { store.expire(PASS).await.map_err(Error::from) },
+            manager.roster.refresh(),
+            async { manager.store.schedulable(PASS).await.map_err(Error::from) },
+        )?;
         if expired.iter().any(|expired| expired.now.is_final()) {
-            manager.bells.account.ring();
+            manager.bells.moved(&[JobStatus::Failed]);
         }
-        self.take_back_from_held(store.as_ref(), &models).await?;
-        let waiting_there = self.take_back_from_unattended(store.as_ref(), &models).await?;
-        let (assignments, mut waiting) = self.look_far_enough(&models, rng).await?;
+        let from_held = self.take_back_from_held(store.as_ref(), &models).await?;
+        let (from_unattended, waiting_there) = self.take_back_from_unattended(store.as_ref(), &models).await?;
+        if !expired.is_empty() || from_held + from_unattended > 0 {
+            queued = manager.store.schedulable(PASS).await?;
+        }
+        let (assignments, mut waiting) = self.look_far_enough(&models, queued, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
         if assignments.is_empty() {
@@ -118,11 +124,11 @@ impl Scheduler {
     async fn look_far_enough(
         &self,
         models: &[Model],
+        mut queued: Vec<Job>,
         rng: &mut StdRng,
     ) -> Result<(Vec<Assignment>, HashMap<JobId, String>)> {
         let mut limit = PASS;
         loop {
-            let queued = self.manager.store.schedulable(limit).await?;
             if queued.is_empty() {
                 return Ok((Vec::new(), HashMap::new()));
             }
@@ -140,10 +146,13 @@ impl Scheduler {
                 return Ok((assignments, waiting));
             }
             limit *= 8;
+            queued = self.manager.store.schedulable(limit).await?;
         }
     }
 
-    async fn take_back_from_held(&self, store: &dyn Store, models: &[Model]) -> Result<()> {
+    /// Takes back what held models have not begun; answers how many jobs.
+    async fn take_back_from_held(&self, store: &dyn Store, models: &[Model]) -> Result<usize> {
+        let mut taken_back = 0;
         for model in models {
             let Some(hold) = &model.hold else { continue };
             let filter = JobFilter {
@@ -153,24 +162,28 @@ impl Scheduler {
                 ..JobFilter::default()
             };
             let jobs: Vec<_> = self.manager.store.jobs(&filter).await?.iter().map(|job| job.id).collect();
-            take_back(store, &jobs, &format!("model {} is on hold: {hold}", model.profile.name)).await?;
+            taken_back += take_back(store, &jobs, &format!("model {} is on hold: {hold}", model.profile.name)).await?;
         }
-        Ok(())
+        Ok(taken_back)
     }
 
     /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
-    /// may have them. Answers why the others wait.
-    async fn take_back_from_unattended(&self, store: &dyn Store, models: &[Model]) -> Result<Vec<(JobId, String)>> {
+    /// may have them. Answers how many, and why the others wait.
+    async fn take_back_from_unattended(
+        &self,
+        store: &dyn Store,
+        models: &[Model],
+    ) -> Result<(usize, Vec<(JobId, String)>)> {
         let attendance = self.manager.settings.attendance;
         let now = self.manager.clock.now();
         let asked_for = attended(models, &[], now, attendance);
         // Nearly always workers have asked for every model lately.
         if models.iter().all(|model| asked_for.contains(&model.id)) {
-            return Ok(Vec::new());
+            return Ok((0, Vec::new()));
         }
         let load = self.manager.store.load().await?;
         let attended = attended(models, &load, now, attendance);
-        let mut waiting = Vec::new();
+        let (mut taken_back, mut waiting) = (0, Vec::new());
         for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
             let Some(model) = models.iter().find(|model| model.id == load.model) else { continue };
             let filter = JobFilter {
@@ -190,10 +203,10 @@ impl Scheduler {
             let name = &model.profile.name;
             let stuck: Vec<_> = stuck.iter().map(|job| job.id).collect();
             let reason = format!("{name} has it, but {NOBODY_ASKS} for {attendance:?}, and another model may have it");
-            take_back(store, &stuck, &reason).await?;
+            taken_back += take_back(store, &stuck, &reason).await?;
             waiting.extend(wait.iter().map(|job| (job.id, format!("{name} has it, but {NOBODY_ASKS}"))));
         }
-        Ok(waiting)
+        Ok((taken_back, waiting))
     }
 
     async fn plan(
@@ -248,16 +261,19 @@ impl Scheduler {
     }
 }
 
-async fn take_back(store: &dyn Store, jobs: &[JobId], reason: &str) -> Result<()> {
+/// Answers how many of the jobs were taken back.
+async fn take_back(store: &dyn Store, jobs: &[JobId], reason: &str) -> Result<usize> {
     if jobs.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
+    let mut taken_back = 0;
     for (job, answer) in jobs.iter().zip(store.unassign(jobs, reason).await?) {
-        if let Err(error) = answer {
-            tracing::debug!(%job, %error, "a job that was to be taken back moved on by itself");
+        match answer {
+            Ok(()) => taken_back += 1,
+            Err(error) => tracing::debug!(%job, %error, "a job that was to be taken back moved on by itself"),
         }
     }
-    Ok(())
+    Ok(taken_back)
 }
 
 /// What one pass knows.
