@@ -9,6 +9,7 @@ use aura_core::contract::{
 use aura_testbed::{PrivatePostgres, ProcessTree};
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 
 use crate::scene::{Scene, new_prd};
 
@@ -138,4 +139,33 @@ async fn what_waited_for_a_disk_that_crashed_is_not_acknowledged_by_the_server_t
     let answer = second.await.unwrap();
     let kept = scene.store.prds(&[record.id]).await.unwrap().len();
     assert!(answer.is_err() || kept == 1, "acknowledged, and gone: {answer:?}");
+}
+
+#[tokio::test]
+async fn two_batches_with_the_same_keys_do_not_wait_for_one_another_in_a_circle() {
+    let scene = Scene::new().await;
+    let mut other = scene.hand.begin().await.unwrap();
+    let insert = |key: &str| {
+        format!("INSERT INTO prds (id, request, idempotency_key) VALUES (gen_random_uuid(), '{{}}', '{key}')")
+    };
+    sqlx::raw_sql(AssertSqlSafe(insert("a"))).execute(&mut *other).await.unwrap();
+    let with_key = |key: &str| {
+        let mut record = new_prd(1);
+        record.request.idempotency_key = Some(key.to_owned());
+        record
+    };
+    let batch = [with_key("b"), with_key("a")];
+    let store = scene.store.clone();
+    let ours = tokio::spawn(async move { store.submit(&batch).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while scene.number(waits).await == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Ours waits for `a`, and has not taken `b` yet.
+    sqlx::raw_sql("SET LOCAL lock_timeout = '100ms'").execute(&mut *other).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(insert("b"))).execute(&mut *other).await.unwrap();
+    other.rollback().await.unwrap();
+    for answer in ours.await.unwrap().unwrap() {
+        assert!(answer.unwrap().created);
+    }
 }

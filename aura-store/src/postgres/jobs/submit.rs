@@ -123,13 +123,14 @@ async fn insert(
             pinned.push(record.pinned.map(|model| model.0));
         }
     }
-    // Jobs get their places in the order in which they came.
+    // Two batches with the same keys wait for one another in the order of the keys, and not in a circle. Jobs get their places in the
+    // order in which they came.
     let query = sqlx::query(
         "WITH made AS (
              INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
              SELECT id, request::json, key, $1, jobs::uuid[]
-             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
-             ON CONFLICT DO NOTHING RETURNING id
+             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS new (id, request, key, jobs, n)
+             ORDER BY key, n ON CONFLICT DO NOTHING RETURNING id
          ), with_jobs AS (
              INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
              SELECT new.id, prd, project, role, attempts, pinned, $1, $1
