@@ -27,6 +27,7 @@ use super::{
     roster::Roster,
     settings::Settings,
     shutdown::Shutdown,
+    store_clock::StoreClock,
     worker::{Worker, WorkerPace},
 };
 use crate::{
@@ -151,7 +152,8 @@ impl OrchestraBuilder {
         let sandbox = self.sandbox.transpose()?;
         self.settings.check().map_err(Error::Setup)?;
         let adapters = by_name(self.adapters)?;
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let store_clock = Arc::new(StoreClock::new(self.clock.unwrap_or_else(|| Arc::new(SystemClock))));
+        let clock: Arc<dyn Clock> = Arc::clone(&store_clock) as _;
         let policy = self.policy.unwrap_or_else(|| Arc::new(Uniform));
         let workers = self.workers.unwrap_or(Self::DEFAULT_WORKERS);
         let settings = self.settings;
@@ -181,7 +183,7 @@ impl OrchestraBuilder {
         let bells = Arc::new(Bells::new(news.is_some()));
         let shutdown = Arc::new(Shutdown::default());
         let (shared, node) = (Arc::clone(&store), NodeId::fresh());
-        let duties = Duties::take(shared, Arc::clone(&clock), node, settings.duty_lease).await?;
+        let duties = Duties::take(shared, store_clock, node, settings.duty_lease).await?;
         duties.start(&bells, news);
         let waiting = Waiting::default();
         let alerts = Arc::new(AlertDesk::start(Arc::clone(&store) as _, self.alerters, &shutdown));

@@ -14,7 +14,7 @@ use crate::{
         Store,
         store::{Duty, News, Term},
     },
-    engine::{bell::Bells, pace::Chain},
+    engine::{bell::Bells, pace::Chain, store_clock::StoreClock},
     error::Result,
     ids::NodeId,
 };
@@ -26,7 +26,7 @@ const BEATS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Duties {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<StoreClock>,
     node: NodeId,
     lease: Duration,
     /// The terms there are; absent: nobody else uses the store, and every duty is this node's.
@@ -37,13 +37,14 @@ pub(crate) struct Duties {
 }
 
 impl Duties {
-    /// Takes what is free.
+    /// Takes what is free, and sets the clock by the store's from now on.
     pub(crate) async fn take(
         store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
+        clock: Arc<StoreClock>,
         node: NodeId,
         lease: Duration,
     ) -> Result<Arc<Self>> {
+        clock.set_by(store.as_ref()).await?;
         let terms = store.keep_duties(&node, lease).await?;
         let (terms, tasks, left) = (watch::Sender::new(terms), Mutex::default(), tokio::sync::Mutex::new(false));
         Ok(Arc::new(Self { store, clock, node, lease, terms, tasks, left }))
@@ -100,6 +101,9 @@ impl Duties {
             self.clock.sleep(self.lease / BEATS).await;
             match self.store.keep_duties(&self.node, self.lease).await {
                 Ok(terms) => {
+                    if let Err(error) = self.clock.set_by(self.store.as_ref()).await {
+                        tracing::warn!(error = %Chain(&error), "the store did not say what time it is");
+                    }
                     kept = self.clock.now();
                     self.change(terms);
                 }

@@ -12,6 +12,7 @@ mod pace;
 mod roster;
 mod settings;
 mod shutdown;
+mod store_clock;
 mod trail;
 mod worker;
 

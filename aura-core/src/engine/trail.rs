@@ -4,16 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use futures::stream::Stream;
 
-use super::{Orchestra, auditor::stream};
+use super::{
+    Orchestra,
+    auditor::{stream, verify::verify},
+};
 use crate::{
-    audit::{Alert, AuditEntry, ChainCheck, ChainReport, NewAlert},
+    audit::{Alert, AuditEntry, ChainReport, NewAlert},
     contract::AuditStore,
     error::Result,
     ids::{Actor, AuditSeq},
 };
-
-/// Entries read at once when the chain is checked.
-const PAGE: u32 = 1000;
 
 impl Orchestra {
     /// Entries of the audit log after a place, in order.
@@ -37,17 +37,7 @@ impl Orchestra {
     /// # Errors
     /// What the store says.
     pub async fn verify_audit(&self) -> Result<ChainReport> {
-        let mut check = ChainCheck::behind(self.inner.store.anchor().await?);
-        let mut after = check.last();
-        loop {
-            let page = self.inner.store.audit(after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.seq;
-            if !check.extend(&page) {
-                break;
-            }
-        }
-        Ok(check.finish())
+        verify(self.inner.store.as_ref()).await
     }
 
     /// The live stream: every audit entry after `after`, once and in order, until the orchestra stops. An error does not

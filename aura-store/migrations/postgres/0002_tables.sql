@@ -279,15 +279,19 @@ CREATE UNLOGGED TABLE server_run (
     name     uuid    NOT NULL DEFAULT gen_random_uuid()
 );
 
+-- The next place, for a row that is written by hand. A transaction that sees the log as it was a while ago would take a place that
+-- is taken.
 CREATE FUNCTION next_audit_place() RETURNS bigint LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
-    head audit_head := lock_audit_head();
+    head audit_head;
 BEGIN
+    IF current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION 'the audit log is appended to by READ COMMITTED transactions only: BEGIN ISOLATION LEVEL READ COMMITTED'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    head := lock_audit_head();
     INSERT INTO audit_head (seq, hash) VALUES (head.seq + 1, head.hash);
     RETURN head.seq + 1;
-EXCEPTION WHEN unique_violation THEN
-    RAISE EXCEPTION 'others have added to the audit log since this transaction began: run it again, or as READ COMMITTED'
-        USING ERRCODE = 'serialization_failure';
 END $$;
 
 -- What everybody did, a part for each month, so that old months are dropped rather than deleted. `hash` is absent on a row
@@ -409,6 +413,13 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+-- Nothing is told row by row when a table is emptied at once.
+CREATE FUNCTION refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'TRUNCATE of % would leave counts and queues behind: use DELETE', TG_TABLE_NAME
+        USING ERRCODE = 'feature_not_supported';
+END $$;
+CREATE TRIGGER jobs_emptied BEFORE TRUNCATE ON jobs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 CREATE TRIGGER jobs_by_hand AFTER INSERT OR UPDATE OR DELETE ON jobs FOR EACH ROW
 WHEN (current_setting('aura.verb', true) IS DISTINCT FROM 'on') EXECUTE FUNCTION keep_by_hand();
 

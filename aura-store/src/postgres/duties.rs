@@ -14,6 +14,7 @@ use aura_core::{
     },
     ids::NodeId,
 };
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use super::{
@@ -128,6 +129,10 @@ const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess WH
 
 #[async_trait]
 impl DutyStore for PgStore {
+    async fn now(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.core.now().await.map(Some)
+    }
+
     async fn keep_duties(&self, node: &NodeId, lease: Duration) -> Result<Option<Vec<Term>>, StoreError> {
         again(|| self.core.keep_once(node, lease)).await.map(Some)
     }

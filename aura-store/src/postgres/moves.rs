@@ -10,12 +10,7 @@ use uuid::Uuid;
 use super::write::Write;
 
 /// Locks the end of the audit log.
-macro_rules! head {
-    () => {
-        "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM lock_audit_head()"
-    };
-}
-const HEAD: &str = head!();
+const HEAD: &str = "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM lock_audit_head()";
 
 /// Changes of state within one verb.
 #[derive(Debug, Default)]
@@ -71,16 +66,21 @@ impl Moves {
         if statuses.is_empty() && prds.is_empty() && self.jobs.is_empty() {
             return if trail { write.row(sqlx::query(HEAD)).await } else { Ok(None) };
         }
-        let query = sqlx::query(concat!(
+        // The end of the log is asked for once all else is done: who waits for somebody's row does not hold it meanwhile.
+        let query = sqlx::query(
             "WITH handed AS (
-                 INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}'
+                 INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}' RETURNING 1
              ), closed AS (
-                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
+                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5) RETURNING 1
              ), totals AS (
                  INSERT INTO job_totals (status, model, jobs) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
-             ) ",
-            head!()
-        ));
+                 RETURNING 1
+             ), kept AS (
+                 SELECT (SELECT count(*) FROM handed) + (SELECT count(*) FROM closed) + (SELECT count(*) FROM totals) AS rows
+             )
+             SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash
+             FROM kept CROSS JOIN LATERAL (SELECT * FROM lock_audit_head() WHERE kept.rows >= 0 OFFSET 0) AS head",
+        );
         let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(self.jobs).bind(write.now);
         write.row(query).await
     }

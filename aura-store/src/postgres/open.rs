@@ -178,7 +178,7 @@ impl PgStoreBuilder {
             frontier: Arc::default(),
             marks: Arc::default(),
         });
-        core.upkeep().await?;
+        core.keep_months().await;
         core.news.start(&core, listen);
         upkeep::start(&core);
         Ok(PgStore { joins: Arc::new(Joins::new(&core)), core })
@@ -199,11 +199,14 @@ impl PgStoreBuilder {
 
     /// What each connection is asked for. Engines ask for a few rows by an index each time; a plan that was made while a table
     /// was small, or by old statistics, must not read a whole table once it is large.
-    fn settings(&self) -> [(&'static str, String); 6] {
+    fn settings(&self) -> [(&'static str, String); 7] {
         [
             // What the verbs keep beside the rows of jobs, no trigger needs to keep for them.
             ("aura.verb", "on".to_owned()),
             ("search_path", self.schema.clone()),
+            // Whatever the database's default is: a verb that has waited for a lock goes by what is true then, and a read-only copy
+            // refuses anything stricter than REPEATABLE READ.
+            ("default_transaction_isolation", "read committed".to_owned()),
             ("enable_seqscan", "off".to_owned()),
             ("jit", "off".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),
@@ -212,13 +215,12 @@ impl PgStoreBuilder {
     }
 
     fn begin(&self) -> String {
-        // Whatever the database's default is: a verb that has waited for a lock goes by what is true then.
         let mut begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
         if !self.pooled {
             return begin;
         }
         for (name, value) in self.settings() {
-            begin.push_str(&format!("; SET LOCAL {name} TO {value}"));
+            begin.push_str(&format!("; SET LOCAL {name} TO '{value}'"));
         }
         begin
     }

@@ -1,60 +1,68 @@
-//! Keeping the tables in shape: months made ahead and dropped when they are old, counts folded. Each pass is one short
-//! transaction under a lock that ends with it, so any number of nodes may try.
+//! Keeping the tables in shape: counts folded, months made ahead and dropped when they are old. Each is a short transaction under a
+//! lock that ends with it, so any number of nodes may try.
 
 use std::{sync::Arc, time::Duration};
 
 use aura_core::StoreError;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _, Transaction};
 
 use super::{Core, error::failed, read::begin};
 
-/// How often a node tries.
+/// How often a node folds counts.
 const EVERY: Duration = Duration::from_secs(5);
+/// At every which of these it looks after the months, too. While a backup reads the tables none can be made or dropped, and each
+/// try keeps readers waiting for as long as it waits itself.
+const MONTHS_EVERY: u32 = 12;
+/// How long a change of months waits for those who use the table.
+const PATIENCE: &str = "SET LOCAL lock_timeout TO '500ms'";
 /// How many months are made ahead.
 const AHEAD: u32 = 2;
 /// How many counting rows there may be before they are folded.
 const FOLD: i64 = 200;
 /// The table that is cut into months.
 const BY_MONTH: &str = "audit_log";
-const ACTION: &str = "keep the tables in shape";
+/// The part that takes what falls outside every month.
+const REST: &str = "audit_log_rest";
 
 /// Begins to keep the tables in shape, until the store is gone.
 pub(super) fn start(core: &Arc<Core>) {
     let core = Arc::downgrade(core);
     tokio::spawn(async move {
-        loop {
+        for pass in 1_u32.. {
             tokio::time::sleep(EVERY).await;
             let Some(core) = core.upgrade() else { return };
             if core.pool.is_closed() {
                 return;
             }
-            if let Err(error) = core.upkeep().await {
-                tracing::warn!(%error, "the upkeep of the tables failed and will be tried again");
+            tell("fold the counts", core.fold().await);
+            if pass % MONTHS_EVERY == 0 {
+                core.keep_months().await;
             }
         }
     });
 }
 
+fn tell(what: &str, outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "{what}: this failed and will be tried again");
+    }
+}
+
 impl Core {
-    /// One pass.
-    pub(super) async fn upkeep(&self) -> Result<(), StoreError> {
-        let now = self.now().await?;
-        self.upkeep_at(now).await.map_err(failed(ACTION))
+    /// Makes the months that are missing, and drops those that are too old. That it fails now stops nobody: entries for which there is
+    /// no month go with the rest, and are moved when their month is made.
+    pub(super) async fn keep_months(&self) {
+        let outcome = match self.now().await {
+            Ok(now) => self.make_and_drop(now).await.map_err(failed("keep the months of the audit log")),
+            Err(error) => Err(error),
+        };
+        tell("make and drop months", outcome);
     }
 
-    async fn upkeep_at(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        let mut tx = begin(&self.pool, &self.begin).await?;
-        let lock =
-            format!("SELECT pg_try_advisory_xact_lock(hashtextextended('aura upkeep {}', 0)) AS mine", self.schema);
-        let row = sqlx::raw_sql(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
-        if !row.try_get::<bool, _>("mine")? {
-            return Ok(());
-        }
-        // Nobody who works is to wait for a table's lock: another pass will come.
-        sqlx::raw_sql("SET LOCAL lock_timeout TO '500ms'").execute(&mut *tx).await?;
-        fold_totals(&mut tx).await?;
-        forget_ends(&mut tx).await?;
+    async fn make_and_drop(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let Some(mut tx) = self.begin_upkeep().await? else { return Ok(()) };
+        sqlx::raw_sql(PATIENCE).execute(&mut *tx).await?;
         make_months(&mut tx, now).await?;
         if let Some(keep) = self.retention.and_then(|keep| TimeDelta::from_std(keep).ok())
             && let Some(oldest) = now.checked_sub_signed(keep)
@@ -62,6 +70,25 @@ impl Core {
             drop_months(&mut tx, oldest).await?;
         }
         tx.commit().await
+    }
+
+    async fn fold(&self) -> Result<(), StoreError> {
+        let fold = async {
+            let Some(mut tx) = self.begin_upkeep().await? else { return Ok(()) };
+            fold_totals(&mut tx).await?;
+            forget_ends(&mut tx).await?;
+            tx.commit().await
+        };
+        fold.await.map_err(failed("fold the counts"))
+    }
+
+    /// Begins, unless another node is at it.
+    async fn begin_upkeep(&self) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+        let mut tx = begin(&self.pool, &self.begin).await?;
+        let lock =
+            format!("SELECT pg_try_advisory_xact_lock(hashtextextended('aura upkeep {}', 0)) AS mine", self.schema);
+        let row = sqlx::raw_sql(AssertSqlSafe(lock)).fetch_one(&mut *tx).await?;
+        Ok(row.try_get::<bool, _>("mine")?.then_some(tx))
     }
 }
 
@@ -94,8 +121,15 @@ async fn make_months(tx: &mut PgConnection, now: DateTime<Utc>) -> Result<(), sq
         if row.try_get::<bool, _>("there")? {
             continue;
         }
+        // A table that becomes a part keeps nobody from the other parts. Rows that came before their month did are taken over.
         let make = format!(
-            "CREATE TABLE {name} PARTITION OF {BY_MONTH} FOR VALUES FROM ('{month} 00:00:00+00') TO ('{end} 00:00:00+00')"
+            "CREATE TABLE {name} (LIKE {BY_MONTH} INCLUDING ALL);
+             LOCK TABLE {REST} IN ACCESS EXCLUSIVE MODE;
+             WITH early AS (
+                 DELETE FROM {REST} WHERE created_at >= '{month} 00:00:00+00' AND created_at < '{end} 00:00:00+00' RETURNING *
+             )
+             INSERT INTO {name} SELECT * FROM early;
+             ALTER TABLE {BY_MONTH} ATTACH PARTITION {name} FOR VALUES FROM ('{month} 00:00:00+00') TO ('{end} 00:00:00+00')"
         );
         sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *tx).await?;
     }
@@ -114,10 +148,17 @@ async fn drop_months(tx: &mut PgConnection, oldest: DateTime<Utc>) -> Result<(),
         if !month_of(BY_MONTH, &name).is_some_and(|month| ended_before(month, oldest)) {
             continue;
         }
+        // Behind the last entry with a hash, and the rows written by hand that follow it without a gap: one may be dated far from
+        // its neighbours.
         let anchor = format!(
-            "INSERT INTO audit_anchor AS anchor (seq, hash)
-             SELECT max(id), (SELECT hash FROM {name} WHERE hash IS NOT NULL ORDER BY id DESC LIMIT 1)
-             FROM {name} HAVING max(id) IS NOT NULL
+            "WITH last AS (
+                 (SELECT id, hash FROM {name} WHERE hash IS NOT NULL ORDER BY id DESC LIMIT 1)
+                 UNION ALL SELECT seq, hash FROM audit_anchor ORDER BY id DESC LIMIT 1
+             ), behind AS (
+                 SELECT part.id, row_number() OVER (ORDER BY part.id) AS n FROM {name} AS part, last WHERE part.id > last.id
+             )
+             INSERT INTO audit_anchor AS anchor (seq, hash)
+             SELECT coalesce((SELECT max(behind.id) FROM behind WHERE behind.id = last.id + behind.n), last.id), last.hash FROM last
              ON CONFLICT (only_row) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
              WHERE anchor.seq < excluded.seq"
         );

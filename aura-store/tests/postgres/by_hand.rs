@@ -3,15 +3,16 @@
 use aura_core::{
     Action, Actor, ArtifactKind, AuditSeq, JobState, JobStatus, ModelKind, NewAlert, Severity, Standing,
     audit::NewEntry,
-    contract::{AuditStore, JobStore, ModelStore, RunStore, store::RunFilter},
+    contract::{AuditStore, DutyStore, JobStore, ModelStore, RunStore, store::RunFilter},
+    ids::NodeId,
 };
 use aura_testbed::PrivatePostgres;
 use chrono::DateTime;
 use serde_json::json;
 
-use sqlx::postgres::PgListener;
+use sqlx::{AssertSqlSafe, postgres::PgListener};
 
-use crate::scene::{Scene, accept, new_prd, report};
+use crate::scene::{LEASE, Scene, accept, new_prd, report};
 
 #[tokio::test]
 async fn a_model_written_by_hand_gets_sane_defaults_and_works() {
@@ -116,6 +117,30 @@ async fn what_breaks_an_invariant_is_refused_by_the_tables() {
 }
 
 #[tokio::test]
+async fn jobs_cannot_all_be_taken_away_unseen() {
+    let scene = Scene::new().await;
+    scene.prd(2).await;
+    let refused = scene.sql("TRUNCATE jobs").await.unwrap_err();
+    assert!(refused.to_string().contains("use DELETE"), "{refused}");
+    scene.sql("DELETE FROM jobs").await.unwrap();
+    assert_eq!(scene.store.job_counts().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_prd_that_was_settled_while_it_was_entered_to_be_looked_at_is_looked_at_once() {
+    let scene = Scene::new().await;
+    let prd = scene.prd(1).await.id;
+    let cancelled = scene.store.cancel(prd, &Actor::operator(), "no more").await.unwrap();
+    scene.sql(&format!("INSERT INTO prds_to_assess (prd_id) VALUES ('{prd}')")).await.unwrap();
+    let node = NodeId::new("n").unwrap();
+    let take = || scene.store.take_assessable(&node, 9, LEASE);
+    assert_eq!(take().await.unwrap().unwrap(), [prd]);
+    let verdict = cancelled.verdict.unwrap();
+    assert!(!scene.store.settle(&[verdict]).await.unwrap().remove(0).unwrap(), "the verdict that is there stays");
+    assert_eq!(take().await.unwrap().unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_row_in_the_log_by_hand_takes_the_next_place_and_is_named_by_the_check() {
     let scene = Scene::new().await;
     scene.model("a").await;
@@ -129,13 +154,14 @@ async fn a_row_in_the_log_by_hand_takes_the_next_place_and_is_named_by_the_check
 #[tokio::test]
 async fn a_row_in_the_log_by_hand_from_a_session_that_sees_an_older_log_is_refused_and_nobody_is_held_up() {
     let scene = Scene::new().await;
-    let mut old = scene.hand.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
-    sqlx::raw_sql("SELECT seq FROM audit_head").fetch_all(&mut *old).await.unwrap();
-    scene.model("a").await;
     let insert = "INSERT INTO audit_log (actor, action) VALUES ('me', 'something'), ('me', 'more')";
-    let refused = sqlx::raw_sql(insert).execute(&mut *old).await.unwrap_err();
-    assert!(refused.to_string().contains("run it again"), "{refused}");
-    old.rollback().await.unwrap();
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let mut old = scene.hand.begin_with(AssertSqlSafe(format!("BEGIN ISOLATION LEVEL {level}"))).await.unwrap();
+        let refused = sqlx::raw_sql(insert).execute(&mut *old).await.unwrap_err();
+        assert!(refused.to_string().contains("BEGIN ISOLATION LEVEL READ COMMITTED"), "{refused}");
+        old.rollback().await.unwrap();
+    }
+    scene.model("a").await;
     scene.sql(insert).await.unwrap();
     scene.model("b").await;
     assert_eq!(scene.store.audit_range().await.unwrap(), Some((AuditSeq(1), AuditSeq(4))));

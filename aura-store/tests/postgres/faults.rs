@@ -157,10 +157,7 @@ async fn two_batches_with_the_same_keys_do_not_wait_for_one_another_in_a_circle(
     let batch = [with_key("b"), with_key("a")];
     let store = scene.store.clone();
     let ours = tokio::spawn(async move { store.submit(&batch).await });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while scene.number(waits).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    scene.somebody_waits().await;
     // Ours waits for `a`, and has not taken `b` yet.
     sqlx::raw_sql("SET LOCAL lock_timeout = '100ms'").execute(&mut *other).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(insert("b"))).execute(&mut *other).await.unwrap();

@@ -12,6 +12,7 @@ mod atomic;
 mod by_hand;
 mod faults;
 mod hr;
+mod locks;
 mod nodes;
 mod opening;
 mod plans;

@@ -38,6 +38,10 @@ async fn lists_come_from_the_copy_and_what_decides_from_the_primary() {
     let primary = PrivatePostgres::builder().start().unwrap();
     let url = primary.create_database().unwrap();
     let standby = PrivatePostgres::builder().standby_of(&primary).start().unwrap();
+    // A copy refuses to be read at this level.
+    let mut hand = PgConnection::connect(&url).await.unwrap();
+    let set = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation TO serializable', current_database()); END $$";
+    sqlx::raw_sql(set).execute(&mut hand).await.unwrap();
     let copy = standby.url(PgConnectOptions::from_str(&url).unwrap().get_database().unwrap());
     let store = PgStore::builder(&url).replica(&copy).open().await.unwrap();
     let scene = Scene::of(store.clone(), url);
@@ -46,7 +50,9 @@ async fn lists_come_from_the_copy_and_what_decides_from_the_primary() {
     shown(&store, first).await;
 
     // A copy that stands still shows what it had; who asks for the new one by its id, or works on it, finds it.
-    let mut hand = PgConnection::connect(&copy).await.unwrap();
+    let options = PgConnectOptions::from_str(&copy).unwrap();
+    let options = options.options([("default_transaction_isolation", "read committed")]);
+    let mut hand = PgConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql("SELECT pg_wal_replay_pause()").execute(&mut hand).await.unwrap();
     let started = Instant::now();
     while sqlx::query_scalar::<_, String>("SELECT pg_get_wal_replay_pause_state()").fetch_one(&mut hand).await.unwrap()

@@ -61,6 +61,15 @@ impl Scene {
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&self.hand).await.unwrap().get(0)
     }
 
+    /// Waits until a session waits for another one's lock.
+    pub(crate) async fn somebody_waits(&self) {
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.number(waits).await == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn model(&self, name: &str) -> Model {
         self.store.register(&profile(name), &Actor::operator()).await.unwrap()
     }

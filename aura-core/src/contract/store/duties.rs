@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,11 @@ pub enum News {
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait DutyStore: fmt::Debug + Send + Sync {
+    /// The moment by which this store writes. Absent where that is this process's clock: nobody else uses the store.
+    async fn now(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        Ok(None)
+    }
+
     /// Takes every duty that is free and keeps those that the node has, for `lease` from now; answers with the terms it has now.
     /// Absent: nobody else uses this store, so there is nothing to share.
     async fn keep_duties(&self, node: &NodeId, lease: Duration) -> Result<Option<Vec<Term>>, StoreError> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod rules;
 pub(crate) mod stream;
+pub(crate) mod verify;
 
 use std::sync::Arc;
 

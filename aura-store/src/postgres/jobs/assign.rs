@@ -66,10 +66,13 @@ async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut A
         }
     }
     let query = sqlx::query(
-        "WITH assigned AS (
+        "WITH waits AS (
+             SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
+             WHERE jobs.id = ANY($2) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue
+         ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
              FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::boolean[]) AS new (item, id, model, probe)
-                   ORDER BY id) AS new
+                   WHERE id IN (SELECT job FROM waits) ORDER BY id) AS new
                  JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
              WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
@@ -113,6 +116,7 @@ async fn look_and_give(
     assignments: &[(usize, &Assignment)],
     answers: &mut Answers<()>,
 ) -> Result<(), StoreError> {
+    write.lock_queue(assignments.iter().map(|(_, assignment)| assignment.job)).await?;
     let mut known = Known {
         jobs: write.lock_jobs(assignments.iter().map(|(_, assignment)| assignment.job)).await?,
         models: models(write, assignments.iter().map(|(_, assignment)| assignment.model)).await?,

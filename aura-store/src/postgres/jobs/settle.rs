@@ -39,6 +39,12 @@ async fn settle_once(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, St
             let is_known = known.contains(&prd.as_uuid());
             answers.set(item, if is_known { Ok(false) } else { Err(StoreError::not_found("PRD", prd)) });
         }
+        // One that was settled while a node entered it among those to be looked at: nobody else would take it out.
+        let query = sqlx::query(
+            "DELETE FROM prds_to_assess WHERE prd_id = ANY($1)
+                 AND EXISTS (SELECT 1 FROM verdicts WHERE verdicts.prd_id = prds_to_assess.prd_id OFFSET 0)",
+        );
+        write.run(query.bind(known.into_iter().collect::<Vec<_>>())).await?;
     }
     write.commit().await?;
     answers.all()
