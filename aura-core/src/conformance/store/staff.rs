@@ -53,7 +53,10 @@ pub async fn asking_for_a_models_jobs_is_noted_by_the_stores_clock(harness: &imp
     let [Some(of_a), Some(of_b)] = asked().await[..] else { panic!("{:?}", asked().await) };
     assert!(of_a == of_b && of_b - first >= chrono::TimeDelta::seconds(7), "{first} {of_a} {of_b}");
     if let Some(now) = scene.store.now().await.expect("told") {
-        assert!(now >= of_b && now - of_b < chrono::TimeDelta::seconds(60), "it writes by another clock: {now}, {of_b}");
+        assert!(
+            now >= of_b && now - of_b < chrono::TimeDelta::seconds(60),
+            "it writes by another clock: {now}, {of_b}"
+        );
     }
     scene.store.employ(&profile("b")).await.expect("employed again");
     assert_eq!(asked().await[1], Some(of_b), "employing keeps it");
