@@ -268,7 +268,7 @@ async fn a_filter_leaves_out_what_is_about_something_else() {
     }
     assert!(about.contains(&second.id.to_string()) && !about.contains(&first.id.to_string()), "{about}");
     let mut by_job = Listener::open(&house, &format!("/events?after=0&job={}", first.jobs[0]), None).await;
-    assert_eq!(by_job.entry().await.event.as_deref(), Some("job.queued"));
+    assert_eq!(by_job.entry().await.event.as_deref(), Some("prd.submitted"));
     house.close().await;
 }
 

@@ -185,12 +185,11 @@ impl AuditEntry {
         ReadyEntry::from(entry).seal(seq, at, previous)
     }
 
-    /// The jobs that it is about: `job_id`, or all of `jobs` where a worker did the same with several at once. An entry about a
-    /// whole PRD, with its `prd_id`, is about none of them.
+    /// The jobs that it is about: `job_id`, or all of `jobs`, where a worker did the same with several at once, or a PRD with its jobs
+    /// was submitted.
     pub fn job_ids(&self) -> impl Iterator<Item = &str> {
         let one = self.details.get("job_id").and_then(Value::as_str);
-        let several = self.details.get("jobs").filter(|_| self.details.get("prd_id").is_none());
-        let several = several.and_then(Value::as_array).into_iter().flatten();
+        let several = self.details.get("jobs").and_then(Value::as_array).into_iter().flatten();
         one.into_iter().chain(several.filter_map(Value::as_str))
     }
 

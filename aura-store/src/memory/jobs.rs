@@ -78,7 +78,7 @@ impl State {
             };
             self.jobs.insert(*id, row);
             self.index(*id, &JobState::Queued);
-            self.record(*id, Actor::submitter(), Action::JobQueued, json!({}))?;
+            self.line(*id, Action::JobQueued, json!({}))?;
         }
         self.reconsider(prd.id);
         Ok(Submitted { prd, created: true })

@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Writes one line of a job's history.
-    fn line(&mut self, id: JobId, action: Action, details: Value) -> Result<(), StoreError> {
+    pub(super) fn line(&mut self, id: JobId, action: Action, details: Value) -> Result<(), StoreError> {
         let now = self.now;
         let event = self.events + 1;
         self.row_mut(id)?.events.push(JobEvent {

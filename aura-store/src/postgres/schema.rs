@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use super::{error::opening, read::begin};
 
 /// Every version with its SQL, oldest first. A released one is never changed. Version 1 was never released.
-const VERSIONS: &[(i64, &str)] = &[(2, include_str!("../../migrations/postgres/0002_tables.sql"))];
+const VERSIONS: &[(i64, &str)] = &[
+    (2, include_str!("../../migrations/postgres/0002_tables.sql")),
+    (3, include_str!("../../migrations/postgres/0003_submissions.sql")),
+];
 
 /// The oldest server whose SQL is used here.
 const OLDEST_SERVER: i32 = 140_000;

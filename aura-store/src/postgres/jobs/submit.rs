@@ -157,14 +157,15 @@ fn literal(jobs: &[JobId]) -> String {
     format!("{{{}}}", ids.join(","))
 }
 
+/// One entry names the PRD's jobs. It is filed under the first of them, where the view of their histories finds it.
 fn leave_trail(write: &mut Write<'_>, record: &NewPrdRecord) {
     let NewPrdRecord { id, request, jobs, .. } = record;
     let submitter = Actor::submitter();
     let details =
         json!({ "prd_id": id, "jobs": jobs, "title": request.headline(), "role": request.role, "plan": request.plan });
-    write.trail.entry(&submitter, Action::PrdSubmitted, details);
-    for job in jobs {
-        write.trail.both(&submitter, *job, Action::JobQueued, json!({ "job_id": job, "prd_id": id }));
+    match jobs.first() {
+        Some(first) => write.trail.both(&submitter, *first, Action::PrdSubmitted, details),
+        None => write.trail.entry(&submitter, Action::PrdSubmitted, details),
     }
 }
 

@@ -125,7 +125,7 @@ async fn insert(write: &mut Write<'_>, record: &NewPrdRecord, request: &Value) -
         json!({ "prd_id": id, "jobs": jobs, "title": asked.headline(), "role": asked.role, "plan": asked.plan });
     write.trail.entry(&submitter, Action::PrdSubmitted, details);
     for job in jobs {
-        write.trail.both(&submitter, *job, Action::JobQueued, json!({ "job_id": job, "prd_id": id }));
+        write.trail.event(*job, Action::JobQueued, json!({ "job_id": job, "prd_id": id }));
     }
     Ok(())
 }

@@ -52,7 +52,10 @@ impl History {
         for entry in entries {
             let prd = || entry.details.get("prd_id").and_then(Value::as_str).unwrap_or_default().to_owned();
             match entry.action.as_str() {
-                "prd.submitted" => *history.submissions.entry(prd()).or_default() += 1,
+                "prd.submitted" => {
+                    *history.submissions.entry(prd()).or_default() += 1;
+                    history.concerns_jobs(entry, faults);
+                }
                 "prd.settled" => *history.settlements.entry(prd()).or_default() += 1,
                 "model.registered" => {}
                 _ => history.concerns_jobs(entry, faults),
@@ -76,7 +79,7 @@ impl History {
         let detail = |name| entry.details.get(name);
         let attempt = detail("attempt").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
         let word = |name| detail(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if entry.action == "job.queued" {
+        if entry.action == "prd.submitted" {
             let life = Life {
                 status: JobStatus::Queued,
                 attempt: 0,

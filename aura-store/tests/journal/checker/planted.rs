@@ -47,7 +47,6 @@ impl Round {
         let submit = Asked::Submit { key: "k".to_owned(), prd, jobs: vec![job] };
         call(&mut self.user, submit, Some(Answer::Submitted { prd, jobs: vec![job] }));
         self.told(&Actor::submitter(), Action::PrdSubmitted, json!({ "prd_id": prd, "jobs": [job] }));
-        self.told(&Actor::submitter(), Action::JobQueued, json!({ "job_id": job, "prd_id": prd }));
         for (attempt, n) in (1..).zip(0..3) {
             call(&mut self.manager, Asked::Assign { job }, Some(Answer::Done));
             self.told(&Actor::scheduler(), Action::JobAssigned, json!({ "job_id": job, "attempt": attempt - 1 }));
@@ -184,7 +183,7 @@ fn an_effect_applied_twice_is_found() {
         let twin = PrdRow { id: PrdId::new(), ..round.database.prds[0].clone() };
         round.database.prds.push(twin);
     });
-    finds(Kind::Twice, "made before", |round| round.tells_again(Action::JobQueued));
+    finds(Kind::Twice, "made before", |round| round.tells_again(Action::PrdSubmitted));
     finds(Kind::Twice, "it had ended", |round| round.tells_again(Action::JobValidated));
     finds(Kind::Twice, "handed in before", |round| round.tells_again(Action::JobSubmitted));
     finds(Kind::Twice, "scored before", |round| round.tells_again(Action::RunScored));
@@ -248,7 +247,7 @@ fn a_history_that_cannot_be_is_found() {
     });
     finds(Kind::Disorder, "it was QUEUED, not ASSIGNED", |round| round.is_not_told(Action::JobAssigned));
     finds(Kind::Disorder, "judged without a run", |round| round.is_not_told(Action::RunScored));
-    finds(Kind::Disorder, "never made", |round| round.is_not_told(Action::JobQueued));
+    finds(Kind::Disorder, "never made", |round| round.is_not_told(Action::PrdSubmitted));
     finds(Kind::Disorder, "is told 0 times", |round| round.is_not_told(Action::PrdSubmitted));
     finds(Kind::Disorder, "its history says", |round| round.database.jobs[0].attempt = 2);
     finds(Kind::Disorder, "the store counts", |round| round.database.totals.clear());
