@@ -1,8 +1,14 @@
 //! Everything that a host application names: `use aura_orchestra::prelude::*;`.
 
+#[cfg(feature = "gemini")]
+pub use aura_adapters::GeminiAdapter;
 pub use aura_adapters::{ApiKey, FixedProbe, LogAlerter, OfflineAdapter, Skill};
+#[cfg(feature = "ollama")]
+pub use aura_adapters::{KeepAlive, OllamaAdapter, OllamaServer};
 #[cfg(feature = "openai")]
-pub use aura_adapters::{MaxTokensName, OpenAiAdapter, PromptStyle};
+pub use aura_adapters::{MaxTokensName, OpenAiAdapter};
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
+pub use aura_adapters::{PriceTable, PromptBook, PromptStyle};
 pub use aura_core::*;
 pub use aura_sandbox::ProcessSandbox;
 pub use aura_scoring::FormulaScorer;

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     artifact::NewArtifact,
-    ids::{JobId, PrdId, Role},
-    job::Job,
-    prd::{Language, Prd, SourceFile},
+    contract::Claimed,
+    ids::{JobId, PrdId, ProjectId, Role},
+    prd::{AnswerFormat, Language, SourceFile},
     units::Confidence,
 };
 
+mod feedback;
 mod parse;
 
+pub use feedback::Feedback;
 pub use parse::ParsedAnswer;
 
 /// One question to one model.
@@ -23,6 +25,8 @@ pub struct GenerateRequest {
     pub prd: PrdId,
     /// The job it belongs to.
     pub job: JobId,
+    /// The project it is done for.
+    pub project: ProjectId,
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// The task.
@@ -31,8 +35,12 @@ pub struct GenerateRequest {
     pub context: Vec<SourceFile>,
     /// The language of the work.
     pub language: Language,
+    /// The form of the answer.
+    pub format: AnswerFormat,
     /// The kind of work.
     pub role: Role,
+    /// What was wrong with the attempt before this one.
+    pub feedback: Option<Feedback>,
     /// Most tokens wanted in the answer.
     pub max_tokens: Option<u32>,
     /// Wall time after which the worker gives up waiting.
@@ -40,17 +48,40 @@ pub struct GenerateRequest {
 }
 
 impl GenerateRequest {
-    /// The question that a job of this PRD puts.
+    /// A question of its own, as for a try: first attempt, Python, role `coder`, 10 minutes.
     #[must_use]
-    pub fn for_job(prd: &Prd, job: &Job) -> Self {
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self {
+            prd: PrdId::new(),
+            job: JobId::new(),
+            project: ProjectId::default(),
+            attempt: 1,
+            prompt: prompt.into(),
+            context: Vec::new(),
+            language: Language::default(),
+            format: AnswerFormat::default(),
+            role: Role::default(),
+            feedback: None,
+            max_tokens: None,
+            timeout: Duration::from_secs(600),
+        }
+    }
+
+    /// The question that a claimed job puts.
+    #[must_use]
+    pub fn for_job(claimed: &Claimed) -> Self {
+        let Claimed { job, prd, feedback, .. } = claimed;
         Self {
             prd: prd.id,
             job: job.id,
+            project: job.project_id,
             attempt: job.attempt,
             prompt: prd.request.prompt.clone(),
             context: prd.request.context.clone(),
             language: prd.request.language,
+            format: prd.request.format.clone(),
             role: prd.request.role.clone(),
+            feedback: feedback.clone(),
             max_tokens: prd.request.limits.max_tokens,
             timeout: prd.request.limits.generation_timeout,
         }
@@ -60,10 +91,28 @@ impl GenerateRequest {
 /// What one generation used up. A count that the vendor did not give is absent, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Tokens read.
+    /// Tokens read, cached ones included.
     pub input_tokens: Option<u64>,
+    /// Those of the tokens read that the vendor had seen before, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
     /// Tokens written, reasoning included.
     pub output_tokens: Option<u64>,
+}
+
+/// Where the time of a generation went, as far as the server tells. What it does not tell is absent, never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Timings {
+    /// Loading the model.
+    #[serde(with = "crate::prd::maybe_seconds", rename = "load_seconds", skip_serializing_if = "Option::is_none")]
+    pub load: Option<Duration>,
+    /// Reading the prompt.
+    #[serde(with = "crate::prd::maybe_seconds", rename = "prompt_seconds", skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Duration>,
+    /// Writing the answer.
+    #[serde(with = "crate::prd::maybe_seconds", rename = "output_seconds", skip_serializing_if = "Option::is_none")]
+    pub output: Option<Duration>,
 }
 
 /// What an adapter returns.
@@ -81,6 +130,9 @@ pub struct Generation {
     pub artifacts: Vec<NewArtifact>,
     /// What it used up.
     pub usage: Usage,
+    /// Where the time went, as far as the server tells.
+    #[serde(default)]
+    pub timings: Timings,
 }
 
 impl Generation {
@@ -105,6 +157,7 @@ impl Generation {
             self_confidence: None,
             artifacts,
             usage: Usage::default(),
+            timings: Timings::default(),
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod generation;
 pub mod ids;
 pub mod job;
 pub mod model;
+pub mod money;
 pub mod plan;
 pub mod prd;
 pub mod resources;
@@ -37,8 +38,8 @@ pub use artifact::{Artifact, ArtifactKind, NewArtifact, Submission};
 pub use audit::{Action, Alert, AuditEntry, NewAlert, Severity};
 pub use clock::{Clock, SystemClock, VirtualClock};
 pub use contract::{
-    AdapterError, AlertError, Alerter, Health, Manager, ModelAdapter, ResourceProbe, Sandbox, SandboxError, Scorer,
-    SelectionPolicy, Store, StoreError,
+    AdapterError, AlertError, Alerter, DeltaSink, Gate, Health, Manager, ModelAdapter, ResourceProbe, Sandbox,
+    SandboxError, Scorer, SelectionPolicy, Store, StoreError, Wait,
 };
 pub use engine::{Orchestra, OrchestraBuilder, Settings};
 pub use error::{Error, Result};
@@ -46,16 +47,17 @@ pub use evidence::{
     Assessment, Component, Evidence, EvidenceStrength, Isolation, PenaltyMark, Sibling, Signals, TestCase,
     TestEvidence, TestOutcome, TestReport, Tick,
 };
-pub use generation::{GenerateRequest, Generation, Usage};
+pub use generation::{Feedback, GenerateRequest, Generation, Timings, Usage};
 pub use ids::{
     Actor, ArtifactId, AuditSeq, JobId, ModelId, ModelName, NodeId, PrdId, ProjectId, Role, RunId, WorkerId,
 };
 pub use job::{FencingToken, Job, JobEvent, JobState, JobStatus, Lease, LeaseProof};
 pub use model::{Model, ModelIdentity, ModelKind, ModelProfile, Origin};
+pub use money::{Price, Usd};
 pub use plan::Plan;
-pub use prd::{Language, Limits, NewPrd, Prd, ReportFormat, SourceFile, TestSuite};
+pub use prd::{AnswerFormat, Language, Limits, NewPrd, Prd, ReportFormat, SourceFile, TestSuite};
 pub use resources::{Gpu, Needs, Resources};
-pub use run::{ModelRun, ModelScore, ModelStats, NewRun, Promotion};
+pub use run::{ModelRun, ModelScore, ModelStats, NewRun, Promotion, Spending, Spent};
 pub use standing::{HrAction, Standing};
 pub use units::{Confidence, Fraction, Mebibytes, OutOfRange, Penalty, Score};
 pub use verdict::{Outcome, Verdict, VerdictEntry};

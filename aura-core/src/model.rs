@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{InvalidName, ModelId, ModelName, Role},
+    money::Price,
     resources::Needs,
     standing::{Standing, text_enum},
 };
@@ -58,6 +59,9 @@ pub struct ModelProfile {
     /// What a loaded model occupies.
     #[serde(default)]
     pub needs: Needs,
+    /// What its tokens cost; absent when that is not known.
+    #[serde(default)]
+    pub price: Option<Price>,
     /// How many jobs it works on at once (at least 1).
     pub concurrency: u16,
     /// Says that the answers are a stub's, and why; its runs never count for standing.
@@ -81,6 +85,7 @@ impl ModelProfile {
             identity: ModelIdentity { provider: provider.to_owned(), model: model.to_owned() },
             roles: Vec::new(),
             needs: Needs::default(),
+            price: None,
             concurrency: 1,
             stub: None,
             origin: Origin::Model,
@@ -98,6 +103,13 @@ impl ModelProfile {
     #[must_use]
     pub fn concurrency(mut self, jobs: u16) -> Self {
         self.concurrency = jobs.max(1);
+        self
+    }
+
+    /// What its tokens cost (default: not known).
+    #[must_use]
+    pub fn price(mut self, price: Price) -> Self {
+        self.price = Some(price);
         self
     }
 

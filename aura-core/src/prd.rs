@@ -69,6 +69,44 @@ impl Language {
     }
 }
 
+/// The form that an answer must have.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AnswerFormat {
+    /// As the model likes: prose, code in fences, diffs.
+    #[default]
+    Free,
+    /// One JSON value.
+    Json,
+    /// One JSON value that fits this JSON Schema.
+    JsonSchema(serde_json::Value),
+}
+
+impl AnswerFormat {
+    /// Largest schema accepted, in bytes of JSON (64 KiB).
+    pub const MAX_SCHEMA: usize = 64 << 10;
+
+    /// Whether any answer will do.
+    #[must_use]
+    pub const fn is_free(&self) -> bool {
+        matches!(self, Self::Free)
+    }
+
+    fn check(&self) -> Result<()> {
+        match self {
+            Self::Free | Self::Json => Ok(()),
+            Self::JsonSchema(schema) if !schema.is_object() => {
+                Err(Error::invalid("format.json_schema", "must be a JSON object that holds a JSON Schema"))
+            }
+            Self::JsonSchema(schema) if schema.to_string().len() > Self::MAX_SCHEMA => {
+                Err(Error::invalid("format.json_schema", format!("is longer than {} bytes", Self::MAX_SCHEMA)))
+            }
+            Self::JsonSchema(_) => Ok(()),
+        }
+    }
+}
+
 /// How the outcome of a test command is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -177,6 +215,9 @@ pub struct NewPrd {
     /// The language of the work.
     #[serde(default)]
     pub language: Language,
+    /// The form of the answer.
+    #[serde(default, skip_serializing_if = "AnswerFormat::is_free")]
+    pub format: AnswerFormat,
     /// The kind of work.
     #[serde(default)]
     pub role: Role,
@@ -235,6 +276,7 @@ impl NewPrd {
             prompt: prompt.into(),
             context: Vec::new(),
             language: Language::default(),
+            format: AnswerFormat::default(),
             role: Role::default(),
             tests: None,
             plan: Plan::default(),
@@ -270,6 +312,13 @@ impl NewPrd {
     #[must_use]
     pub fn language(mut self, language: Language) -> Self {
         self.language = language;
+        self
+    }
+
+    /// The form of the answer (default: as the model likes).
+    #[must_use]
+    pub fn format(mut self, format: AnswerFormat) -> Self {
+        self.format = format;
         self
     }
 
@@ -355,6 +404,7 @@ impl NewPrd {
             return Err(Error::invalid("limits.generation_timeout", "must be more than 0 and at most 86400 seconds"));
         }
         check_files("context", &self.context)?;
+        self.format.check()?;
         self.tests.as_ref().map_or(Ok(()), TestSuite::check)
     }
 
@@ -408,6 +458,26 @@ pub(crate) mod seconds {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// As [`seconds`], for a duration that may be absent.
+pub(crate) mod maybe_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => to.serialize_f64(duration.as_secs_f64()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        seconds.map(Duration::try_from_secs_f64).transpose().map_err(D::Error::custom)
     }
 }
 

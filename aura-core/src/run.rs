@@ -1,5 +1,7 @@
 //! A scored attempt, and the statistics that are kept as runs land.
 
+use std::iter::Sum;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +10,7 @@ use crate::{
     evidence::EvidenceStrength,
     generation::Usage,
     ids::{JobId, ModelId, PrdId, ProjectId, Role, RunId},
+    money::Usd,
     units::{Confidence, Score},
 };
 
@@ -41,6 +44,9 @@ pub struct NewRun {
     pub counts: bool,
     /// What it used up.
     pub usage: Usage,
+    /// What that cost, at the price the model had then; absent when the price or a count is not known.
+    #[serde(default)]
+    pub cost: Option<Usd>,
     /// `{"signals": {…}, "penalties": n, "components": […], "tests": {…}}`: enough to recompute the score.
     pub details: Value,
 }
@@ -55,6 +61,101 @@ pub struct ModelRun {
     pub run: NewRun,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
+}
+
+impl ModelRun {
+    /// What it used up, and what that cost.
+    #[must_use]
+    pub const fn spent(&self) -> Spent {
+        Spent { usage: self.run.usage, cost: self.run.cost }
+    }
+}
+
+/// What one or several runs used up, and what that cost.
+///
+/// # Examples
+/// ```
+/// use aura_core::{Spent, Usage, Usd};
+/// let known = Spent { usage: Usage { output_tokens: Some(5), ..Usage::default() }, cost: Some(Usd::from_nanos(7)) };
+/// let total: Spent = [known, known].into_iter().sum();
+/// assert_eq!((total.usage.output_tokens, total.cost), (Some(10), Some(Usd::from_nanos(14))));
+/// let total: Spent = [known, Spent::default()].into_iter().sum();
+/// assert_eq!(total.cost, None); // one part is not known, so the sum is not
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Spent {
+    /// Tokens. A count is absent when it is absent for one of the runs.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Money; absent when it is not known for one of the runs.
+    #[serde(default)]
+    pub cost: Option<Usd>,
+}
+
+impl Sum for Spent {
+    /// The sum of nothing is not known: there was nothing to be counted.
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        let both = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a.saturating_add(b));
+        let add = |a: Self, b: Self| Self {
+            usage: Usage {
+                input_tokens: both(a.usage.input_tokens, b.usage.input_tokens),
+                cached_input_tokens: both(a.usage.cached_input_tokens, b.usage.cached_input_tokens),
+                output_tokens: both(a.usage.output_tokens, b.usage.output_tokens),
+            },
+            cost: a.cost.zip(b.cost).map(|(a, b)| a + b),
+        };
+        parts.reduce(add).unwrap_or_default()
+    }
+}
+
+/// What the runs of one model for one project used up since a day; kept as runs land. Every run counts here, whether or not it
+/// counts for the model's standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spending {
+    /// The model.
+    pub model_id: ModelId,
+    /// The project.
+    pub project_id: ProjectId,
+    /// How many runs there were.
+    pub runs: u64,
+    /// Tokens read, as far as they are known.
+    pub input_tokens: u64,
+    /// Tokens written, as far as they are known.
+    pub output_tokens: u64,
+    /// What they cost, as far as that is known.
+    pub cost: Usd,
+    /// Runs of which a count of tokens is not known.
+    pub uncounted: u64,
+    /// Runs of which the cost is not known.
+    pub unpriced: u64,
+}
+
+impl Spending {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn none(model_id: ModelId, project_id: ProjectId) -> Self {
+        Self {
+            model_id,
+            project_id,
+            runs: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            cost: Usd::ZERO,
+            uncounted: 0,
+            unpriced: 0,
+        }
+    }
+
+    /// Adds one run.
+    pub fn add(&mut self, run: &NewRun) {
+        let Usage { input_tokens, output_tokens, .. } = run.usage;
+        self.runs += 1;
+        self.input_tokens = self.input_tokens.saturating_add(input_tokens.unwrap_or(0));
+        self.output_tokens = self.output_tokens.saturating_add(output_tokens.unwrap_or(0));
+        self.cost = self.cost + run.cost.unwrap_or_default();
+        self.uncounted += u64::from(input_tokens.is_none() || output_tokens.is_none());
+        self.unpriced += u64::from(run.cost.is_none());
+    }
 }
 
 /// What the runs of one model in a window add up to; kept as runs land, so that reading it costs nothing that grows

@@ -9,6 +9,7 @@ use crate::{
     evidence::{Assessment, EvidenceStrength, Isolation},
     ids::{JobId, ModelName, PrdId},
     job::JobStatus,
+    run::Spent,
     units::{Fraction, Score},
 };
 
@@ -52,6 +53,9 @@ pub struct VerdictEntry {
     pub tests: Option<TestCount>,
     /// Says that the answers were a stub's.
     pub stub: Option<String>,
+    /// What its scored attempts used up.
+    #[serde(flatten)]
+    pub spent: Spent,
     /// In a sentence: why it ended so.
     pub why: String,
 }
@@ -77,6 +81,9 @@ pub struct Verdict {
     pub entries: Vec<VerdictEntry>,
     /// In a sentence: why it ended so.
     pub why: String,
+    /// What all scored attempts used up.
+    #[serde(flatten)]
+    pub spent: Spent,
     /// When it was settled.
     pub settled_at: DateTime<Utc>,
 }
@@ -123,6 +130,9 @@ impl fmt::Display for Verdict {
             let terms: Vec<_> =
                 assessment.components.iter().map(|part| format!("{:.2} x {}", part.weight, part.name)).collect();
             writeln!(f, "score = {} - 0.25 x penalties, kept within 0..1; \"-\" counts 0", terms.join(" + "))?;
+        }
+        if let Some(cost) = self.spent.cost {
+            writeln!(f, "cost {cost}")?;
         }
         for stub in self.entries.iter().filter_map(|entry| entry.stub.as_ref()) {
             writeln!(f, "stub: {stub}")?;

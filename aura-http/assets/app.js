@@ -140,6 +140,12 @@ function showModels(models) {
     const name = el("td", {}, el("b", { text: model.name }), el("small", { text: `${model.provider} · ${model.model}` }));
     if (model.stub) name.append(el("small", { class: "warn", text: `stub: ${model.stub}` }));
     if (held) name.append(el("small", { class: "warn", text: `held: ${model.hold}` }));
+    for (const gate of model.gates) {
+      const shut = !gate.passes;
+      const shown = el("small", { class: shut ? "warn" : "", text: `${gate.name}: ${gate.state}` });
+      shown.dataset.test = "gate";
+      name.append(shown);
+    }
     if (!model.has_adapter) name.append(el("small", { text: "waits for a remote worker" }));
     const score = el("td", { class: "score-cell" }, el("span", { text: number(model.avg_score, 3) }), bar(model.avg_score));
     const button = el("button", {
@@ -159,13 +165,21 @@ function showModels(models) {
       score,
       cell(String(model.runs), { class: "num" }),
       cell(model.hr ? number(model.hr.avg_score, 3) : "–", { class: "num" }),
+      cell(money(model.spent), { class: "num", data: { test: "spent" } }),
       el("td", { class: "num" }, button),
     );
   });
   const columns = head(
-    ["Model"], ["Kind"], ["Standing"], ["Mean score"], ["Scored runs", "num"], ["As HR saw it", "num"], ["", "num"],
+    ["Model"], ["Kind"], ["Standing"], ["Mean score"], ["Scored runs", "num"], ["As HR saw it", "num"], ["Spent", "num"], ["", "num"],
   );
   fill($("models"), el("table", {}, columns, el("tbody", {}, rows)));
+}
+
+// What is not known is not 0: a sum over some of the runs says so.
+function money(spent) {
+  if (!spent.runs || spent.unpriced === spent.runs) return "–";
+  const digits = spent.cost && spent.cost < 0.01 ? 6 : 2;
+  return `${spent.unpriced ? "≥ " : ""}$${spent.cost.toFixed(digits)}`;
 }
 
 async function setHold(model) {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Artifact, ArtifactKind, FencingToken, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelStats,
-    NewArtifact, Orchestra, Role, Standing, WorkerId, contract::ArtifactUpload,
+    Artifact, ArtifactKind, FencingToken, Gate, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelStats,
+    Needs, NewArtifact, Orchestra, Price, Role, Spending, Standing, WorkerId, contract::ArtifactUpload,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -53,9 +53,32 @@ pub(crate) struct ModelView {
     avg_score: Option<f64>,
     /// How many runs that mean is over.
     runs: u64,
+    /// What its tokens cost, in dollars for a million: `{input, cached_input, output}`; null when that is not known.
+    #[schema(value_type = Option<Object>)]
+    price: Option<Price>,
+    /// What all of its runs in HR's window used up.
+    spent: SpentView,
+    /// What stands between callers and the model in this process, such as a circuit breaker or a budget.
+    #[schema(value_type = Vec<Object>)]
+    gates: Vec<Gate>,
     /// What HR saw of it at its last look; null before the first one.
     hr: Option<HrView>,
     created_at: DateTime<Utc>,
+}
+
+/// What runs used up.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+pub(crate) struct SpentView {
+    /// How many runs there were, whether or not they count for the standing.
+    runs: u64,
+    /// Tokens read, as far as they are known.
+    input_tokens: u64,
+    /// Tokens written, as far as they are known.
+    output_tokens: u64,
+    /// Dollars, as far as they are known.
+    cost: f64,
+    /// Runs whose cost is not known.
+    unpriced: u64,
 }
 
 /// What HR saw of a model at its last look.
@@ -90,6 +113,12 @@ pub(crate) struct RegisterBody {
     roles: Vec<Role>,
     /// Jobs it works on at once, 1 to 1000 (default 1).
     concurrency: u16,
+    /// What its tokens cost, in dollars for a million: `{input, cached_input, output}`; left out when that is not known.
+    #[schema(value_type = Option<Object>)]
+    price: Option<Price>,
+    /// Memory that it occupies when loaded, in MiB: `{vram, memory}` (default: not known).
+    #[schema(value_type = Option<Object>)]
+    needs: Needs,
 }
 
 impl Default for RegisterBody {
@@ -101,6 +130,8 @@ impl Default for RegisterBody {
             model: None,
             roles: Vec::new(),
             concurrency: 1,
+            price: None,
+            needs: Needs::default(),
         }
     }
 }
@@ -134,11 +165,13 @@ pub(crate) struct HoldBody {
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<Vec<ModelView>>, Problem> {
     let hr = hr_figures(&app.orchestra).await?;
     let stats = app.orchestra.stats().await?;
+    let spending = app.orchestra.spending().await?;
     let mut views = Vec::new();
     for model in app.orchestra.models().await? {
         let figures = hr.get(&model.id).cloned();
         let stats = stats.iter().find(|stats| stats.model_id == model.id);
-        views.push(view(&app.orchestra, model, stats, figures));
+        let spent = spent(&spending, &model);
+        views.push(ModelView { spent, ..view(&app.orchestra, model, stats, figures) });
     }
     Ok(Json(views))
 }
@@ -172,6 +205,8 @@ pub(crate) async fn register(
     }
     profile = profile.endpoint(body.endpoint).concurrency(body.concurrency);
     profile.roles = body.roles;
+    profile.price = body.price;
+    profile.needs = body.needs;
     let model = app.orchestra.register(&profile).await?;
     Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None, None))))
 }
@@ -233,9 +268,21 @@ pub(crate) async fn release(State(app): State<App>, Name(name): Name) -> Result<
 
 async fn with_figures(orchestra: &Orchestra, model: Model) -> Result<Json<ModelView>, Problem> {
     let figures = hr_figures(orchestra).await?.remove(&model.id);
-    let stats = orchestra.stats().await?;
-    let stats = stats.iter().find(|stats| stats.model_id == model.id);
-    Ok(Json(view(orchestra, model, stats, figures)))
+    let stats = orchestra.stats().await?.into_iter().find(|stats| stats.model_id == model.id);
+    let spent = spent(&orchestra.spending().await?, &model);
+    Ok(Json(ModelView { spent, ..view(orchestra, model, stats.as_ref(), figures) }))
+}
+
+/// What a model's runs for all projects used up.
+fn spent(spending: &[Spending], model: &Model) -> SpentView {
+    let of_model = spending.iter().filter(|spending| spending.model_id == model.id);
+    of_model.fold(SpentView::default(), |sum, one| SpentView {
+        runs: sum.runs + one.runs,
+        input_tokens: sum.input_tokens.saturating_add(one.input_tokens),
+        output_tokens: sum.output_tokens.saturating_add(one.output_tokens),
+        cost: sum.cost + one.cost.as_dollars(),
+        unpriced: sum.unpriced + one.unpriced,
+    })
 }
 
 async fn hr_figures(orchestra: &Orchestra) -> Result<HashMap<aura_core::ModelId, HrView>, Problem> {
@@ -257,6 +304,7 @@ async fn hr_figures(orchestra: &Orchestra) -> Result<HashMap<aura_core::ModelId,
 
 fn view(orchestra: &Orchestra, model: Model, stats: Option<&ModelStats>, hr: Option<HrView>) -> ModelView {
     let profile = model.profile;
+    let gates = orchestra.gates(&profile.name);
     ModelView {
         has_adapter: orchestra.facts().employed.contains(&profile.name),
         name: profile.name,
@@ -272,6 +320,9 @@ fn view(orchestra: &Orchestra, model: Model, stats: Option<&ModelStats>, hr: Opt
         stub: profile.stub,
         avg_score: stats.and_then(ModelStats::mean_score),
         runs: stats.map_or(0, |stats| stats.runs),
+        price: profile.price,
+        spent: SpentView::default(),
+        gates,
         hr,
         created_at: model.created_at,
     }

@@ -1,8 +1,8 @@
 //! PRDs: submit, list, look, wait for the verdict, call off.
 
 use aura_core::{
-    JobId, Language, Limits, ModelName, NewPrd, Orchestra, Outcome, Plan, Prd, PrdId, ProjectId, Role, Score,
-    SourceFile, TestSuite, Verdict, contract::store::JobFilter,
+    AnswerFormat, JobId, Language, Limits, ModelName, NewPrd, Orchestra, Outcome, Plan, Prd, PrdId, ProjectId, Role,
+    Score, SourceFile, TestSuite, Verdict, contract::store::JobFilter,
 };
 use axum::{
     Json,
@@ -40,6 +40,10 @@ pub(crate) struct PrdBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     language: Language,
+    /// The form of the answer: `"free"` (the default), `"json"`, or `{"json_schema": schema}`.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    format: AnswerFormat,
     /// The kind of work, `coder` unless said otherwise.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -259,6 +263,7 @@ impl PrdBody {
             tests: suite::tests(self.tests, self.language)?,
             context: self.context,
             language: self.language,
+            format: self.format,
             role: self.role,
             plan: suite::plan(self.plan)?,
             model,

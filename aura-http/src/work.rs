@@ -71,6 +71,9 @@ pub(crate) struct ClaimedView {
     /// The PRD, as it was submitted.
     #[schema(value_type = Object)]
     prd: aura_core::Prd,
+    /// What was wrong with the attempt before this one: `{attempt, why, failed, output, work, patches}`; null when none was rejected.
+    #[schema(value_type = Option<Object>)]
+    feedback: Option<aura_core::Feedback>,
 }
 
 /// Claimed jobs.
@@ -277,13 +280,13 @@ fn confidence(value: f64) -> Result<Confidence, Problem> {
 }
 
 fn view(app: &App, claimed: Claimed, names: &Names) -> Result<ClaimedView, Problem> {
-    let Claimed { job, model, prd } = claimed;
+    let Claimed { job, model, prd, feedback } = claimed;
     let aura_core::JobState::InProgress { lease, .. } = &job.state else {
         let error = aura_core::StoreError::corrupt("job", job.id, "it is claimed, but not in progress");
         return Err(error.into());
     };
     let lease = LeaseView { worker: lease.worker.clone(), token: lease.token, until: lease.until };
-    Ok(ClaimedView { job: JobView::new(&app.orchestra, &job, &prd, names), lease, model, prd })
+    Ok(ClaimedView { job: JobView::new(&app.orchestra, &job, &prd, names), lease, model, prd, feedback })
 }
 
 #[cfg(test)]

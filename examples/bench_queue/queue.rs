@@ -157,6 +157,7 @@ fn run_of(job: &Job) -> NewRun {
         strength: None,
         counts: true,
         usage: Usage::default(),
+        cost: None,
         details: json!({}),
     }
 }
@@ -164,7 +165,14 @@ fn run_of(job: &Job) -> NewRun {
 fn verdict_of(job: &Job) -> Verdict {
     let model = "life".parse().expect("a name");
     let outcome = Outcome::Won { job: job.id, model, score: Score::new(0.5).expect("a score") };
-    Verdict { prd: job.prd_id, outcome, entries: Vec::new(), why: String::new(), settled_at: job.updated_at }
+    Verdict {
+        prd: job.prd_id,
+        outcome,
+        entries: Vec::new(),
+        why: String::new(),
+        spent: Spent::default(),
+        settled_at: job.updated_at,
+    }
 }
 
 /// Says when it is asked to generate.

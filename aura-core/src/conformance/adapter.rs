@@ -2,26 +2,19 @@
 
 #![expect(clippy::panic, reason = "a suite fails by panicking")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use crate::{
-    JobId, Language, PrdId, Role,
     contract::{Health, ModelAdapter},
     generation::GenerateRequest,
 };
 
 fn request() -> GenerateRequest {
-    GenerateRequest {
-        prd: PrdId::new(),
-        job: JobId::new(),
-        attempt: 1,
-        prompt: "Write add(a, b) that adds two numbers.".to_owned(),
-        context: Vec::new(),
-        language: Language::Python,
-        role: Role::default(),
-        max_tokens: Some(64),
-        timeout: Duration::from_secs(60),
-    }
+    let prompt = "Write add(a, b) that adds two numbers.";
+    GenerateRequest { max_tokens: Some(64), timeout: Duration::from_secs(60), ..GenerateRequest::new(prompt) }
 }
 
 /// The profile does not change, and the model works on at least one job at a time.
@@ -44,6 +37,22 @@ pub async fn a_generation_holds_an_answer(adapter: &dyn ModelAdapter) {
     }
 }
 
+/// The deltas of a stream are the output of its generation, piece by piece.
+pub async fn a_stream_tells_of_the_very_output(adapter: &dyn ModelAdapter) {
+    let told = Arc::new(Mutex::new(String::new()));
+    let shared = Arc::clone(&told);
+    let sink = Arc::new(move |delta: &str| {
+        shared.lock().unwrap_or_else(PoisonError::into_inner).push_str(delta);
+    });
+    match adapter.stream(&request(), sink).await {
+        Ok(generation) => {
+            assert_eq!(*told.lock().unwrap_or_else(PoisonError::into_inner), generation.output);
+            assert!(!generation.artifacts.is_empty(), "nothing of {:?} would be stored", generation.output);
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A worker that stops drops the future: nothing of it may be left to harm the next call.
 pub async fn a_dropped_call_does_not_harm_the_next(adapter: &dyn ModelAdapter) {
     let request = request();
@@ -51,10 +60,12 @@ pub async fn a_dropped_call_does_not_harm_the_next(adapter: &dyn ModelAdapter) {
     a_generation_holds_an_answer(adapter).await;
 }
 
-/// A model that works is not called unhealthy.
+/// A model that works is not called unhealthy. A stub is: nobody works there.
 pub async fn a_model_that_answers_is_not_unhealthy(adapter: &dyn ModelAdapter) {
-    if let Health::Unhealthy(why) = adapter.health().await {
-        panic!("{why}");
+    match (adapter.health().await, &adapter.profile().stub) {
+        (Health::Healthy | Health::Unknown, Some(why)) => panic!("a stub calls itself healthy: {why}"),
+        (Health::Unhealthy(why), None) => panic!("{why}"),
+        _ => {}
     }
 }
 
@@ -68,6 +79,7 @@ macro_rules! adapter_conformance {
             $crate::promises! { adapter, $adapter;
                 its_profile_is_the_same_before_and_after_work
                 a_generation_holds_an_answer
+                a_stream_tells_of_the_very_output
                 a_dropped_call_does_not_harm_the_next
                 a_model_that_answers_is_not_unhealthy
             }

@@ -79,6 +79,7 @@ macro_rules! store_conformance {
                     a_retry_without_attempts_left_is_a_failure
                     a_run_comes_back_as_it_was_written
                     statistics_are_what_the_runs_add_up_to
+                    spending_is_what_the_runs_add_up_to
                     runs_are_paged_newest_first
                     prds_wait_for_the_accountant_when_no_job_is_under_way
                 }

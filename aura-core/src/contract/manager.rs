@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     artifact::{Artifact, NewArtifact},
     error::Result,
+    generation::Feedback,
     ids::{JobId, ModelName, WorkerId},
     job::{Door, FencingToken, Job, LeaseProof},
     prd::Prd,
@@ -41,6 +42,9 @@ pub struct Claimed {
     pub model: ModelName,
     /// The PRD.
     pub prd: Prd,
+    /// What was wrong with the attempt before this one, where one was rejected.
+    #[serde(default)]
+    pub feedback: Option<Feedback>,
 }
 
 /// Hands in pieces of a generation.

@@ -9,7 +9,7 @@ mod scorer;
 mod selection;
 pub mod store;
 
-pub use adapter::{AdapterError, Health, ModelAdapter};
+pub use adapter::{AdapterError, DeltaSink, Gate, Health, ModelAdapter, Wait};
 pub use alerter::{AlertError, Alerter};
 pub use manager::{ArtifactUpload, Claimed, Manager, Release, Report, Reported, WorkRequest};
 pub use probe::{ProbeError, ResourceProbe};

@@ -151,7 +151,7 @@ impl OrchestraBuilder {
         let scorer = self.scorer.ok_or_else(|| setup("no scorer: give the builder one with .scorer(...)"))?;
         let sandbox = self.sandbox.transpose()?;
         self.settings.check().map_err(Error::Setup)?;
-        let adapters = by_name(self.adapters)?;
+        let adapters = Arc::new(by_name(self.adapters)?);
         let store_clock = Arc::new(StoreClock::new(self.clock.unwrap_or_else(|| Arc::new(SystemClock))));
         let clock: Arc<dyn Clock> = Arc::clone(&store_clock) as _;
         let policy = self.policy.unwrap_or_else(|| Arc::new(Uniform));
@@ -221,6 +221,7 @@ impl OrchestraBuilder {
             duties: Arc::clone(&duties),
             policy,
             probe: self.probe,
+            adapters: Arc::clone(&adapters),
             waiting: waiting.clone(),
             horizon: Horizon::default(),
         };
@@ -241,7 +242,7 @@ impl OrchestraBuilder {
             settings: settings.clone(),
         };
         shutdown.spawn(auditor.run(Arc::clone(&shutdown)));
-        spawn_workers(workers, adapters, &manager, &shutdown)?;
+        spawn_workers(workers, &adapters, &manager, &shutdown)?;
 
         Ok(Orchestra {
             inner: Arc::new(Inner {
@@ -256,6 +257,7 @@ impl OrchestraBuilder {
                 clock,
                 settings,
                 waiting,
+                adapters,
                 facts,
             }),
         })
@@ -289,14 +291,13 @@ fn started(facts: &Facts) -> NewEntry {
 
 fn spawn_workers(
     count: usize,
-    adapters: HashMap<ModelName, Arc<dyn ModelAdapter>>,
+    adapters: &Arc<HashMap<ModelName, Arc<dyn ModelAdapter>>>,
     manager: &Arc<JobManager>,
     shutdown: &Arc<Shutdown>,
 ) -> Result<()> {
     if adapters.is_empty() {
         return Ok(());
     }
-    let adapters = Arc::new(adapters);
     // Two processes on one store must not take each other's worker for their own.
     let process = uuid::Uuid::new_v4().simple().to_string();
     let process: String = process.chars().take(8).collect();
@@ -305,7 +306,7 @@ fn spawn_workers(
             id: WorkerId::new(format!("{process}-{n}"))?,
             door: Door::InProcess,
             manager: Arc::clone(manager) as _,
-            adapters: Arc::clone(&adapters),
+            adapters: Arc::clone(adapters),
             clock: Arc::clone(&manager.clock),
             pace: WorkerPace {
                 heartbeat: manager.settings.heartbeat,

@@ -16,7 +16,7 @@ mod store_clock;
 mod trail;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -30,7 +30,8 @@ use crate::{
     artifact::Artifact,
     clock::Clock,
     contract::{
-        ArtifactUpload, Capabilities, Claimed, Manager, Release, Report, Reported, Store, StoreError, WorkRequest,
+        ArtifactUpload, Capabilities, Claimed, Gate, Manager, ModelAdapter, Release, Report, Reported, Store,
+        StoreError, WorkRequest,
         store::{JobCount, JobFilter, NewPrdRecord, RunFilter, Submitted},
     },
     engine::{
@@ -47,7 +48,7 @@ use crate::{
     job::{Job, JobEvent, JobStatus, LeaseProof},
     model::{Model, ModelProfile, Origin},
     prd::{NewPrd, Prd},
-    run::{ModelRun, ModelScore, ModelStats, Promotion},
+    run::{ModelRun, ModelScore, ModelStats, Promotion, Spending},
     units::Confidence,
     verdict::Verdict,
 };
@@ -72,6 +73,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     settings: Settings,
     waiting: Waiting,
+    adapters: Arc<HashMap<ModelName, Arc<dyn ModelAdapter>>>,
     facts: Facts,
 }
 
@@ -362,6 +364,20 @@ impl Orchestra {
     /// What the store says.
     pub async fn stats(&self) -> Result<Vec<ModelStats>> {
         Ok(self.inner.store.stats(self.inner.clock.now() - self.inner.settings.hr.window()).await?)
+    }
+
+    /// What all runs in HR's window used up and cost, by model and project. Those without runs are left out.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn spending(&self) -> Result<Vec<Spending>> {
+        Ok(self.inner.store.spending(self.inner.clock.now() - self.inner.settings.hr.window()).await?)
+    }
+
+    /// What stands between callers and a model that has its adapter in this process, outermost first; empty for every other model.
+    #[must_use]
+    pub fn gates(&self, model: &ModelName) -> Vec<Gate> {
+        self.inner.adapters.get(model).map(|adapter| adapter.gates()).unwrap_or_default()
     }
 
     /// What HR saw of each model at its last look.

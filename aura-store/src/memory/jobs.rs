@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use aura_core::{
-    Action, Actor, Job, JobEvent, JobId, JobState, JobStatus, LeaseProof, ModelId, Outcome, Prd, PrdId, StoreError,
-    Verdict,
+    Action, Actor, Job, JobEvent, JobId, JobState, JobStatus, LeaseProof, ModelId, Outcome, Prd, PrdId, Spent,
+    StoreError, Verdict,
     contract::{
         JobStore, Release, Report, Reported,
         store::{
@@ -151,6 +151,7 @@ impl State {
             }
         }
         let verdict = Verdict {
+            spent: Spent::default(),
             prd: id,
             outcome: Outcome::Cancelled,
             entries: Vec::new(),

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use aura_core::{
-    Action, Actor, Artifact, ArtifactId, JobId, JobState, JobStatus, ModelId, ModelRun, ModelStats, RunId, StoreError,
+    Action, Actor, Artifact, ArtifactId, JobId, JobState, JobStatus, ModelId, ModelRun, ModelStats, ProjectId, RunId,
+    Spending, StoreError,
     contract::{
         RunStore,
         store::{ArtifactBatch, Each, Judgement, Next, RunFilter},
@@ -75,6 +76,8 @@ impl State {
             let day = (self.now.date_naive(), run.model_id);
             self.daily.entry(day).or_insert(ModelStats::none(run.model_id)).add(run);
         }
+        let day = (self.now.date_naive(), run.model_id, run.project_id);
+        self.spending.entry(day).or_insert(Spending::none(run.model_id, run.project_id)).add(run);
         let scored = json!({ "run_id": id, "score": run.score, "attainable": run.attainable, "success": run.success });
         self.record(run.job_id, Actor::accountant(), Action::RunScored, scored)?;
         if judgement.tests_failed {
@@ -114,6 +117,21 @@ impl State {
             sum.sum_score += day.sum_score;
             sum.sum_share += day.sum_share;
             sum.sum_share_squared += day.sum_share_squared;
+        }
+        sums.into_values().collect()
+    }
+
+    fn spending_since(&self, since: DateTime<Utc>) -> Vec<Spending> {
+        let mut sums: BTreeMap<(ModelId, ProjectId), Spending> = BTreeMap::new();
+        let first = (since.date_naive(), ModelId(i32::MIN), ProjectId(i32::MIN));
+        for ((_, model, project), day) in self.spending.range(first..) {
+            let sum = sums.entry((*model, *project)).or_insert(Spending::none(*model, *project));
+            sum.runs += day.runs;
+            sum.input_tokens = sum.input_tokens.saturating_add(day.input_tokens);
+            sum.output_tokens = sum.output_tokens.saturating_add(day.output_tokens);
+            sum.cost = sum.cost + day.cost;
+            sum.uncounted += day.uncounted;
+            sum.unpriced += day.unpriced;
         }
         sums.into_values().collect()
     }
@@ -157,5 +175,9 @@ impl RunStore for MemoryStore {
 
     async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError> {
         Ok(self.lock().stats_since(since))
+    }
+
+    async fn spending(&self, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError> {
+        Ok(self.lock().spending_since(since))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aura_core::{
     Action, Actor, Alert, Artifact, AuditEntry, AuditSeq, Job, JobEvent, JobId, JobState, JobStatus, Model, ModelId,
-    ModelRun, ModelScore, ModelStats, Prd, PrdId, Promotion, StoreError,
+    ModelRun, ModelScore, ModelStats, Prd, PrdId, ProjectId, Promotion, Spending, StoreError,
     audit::{EntryHash, NewEntry},
     contract::Report,
 };
@@ -46,6 +46,7 @@ pub(super) struct State {
     pub(super) runs: Vec<ModelRun>,
     pub(super) runs_by_job: HashMap<JobId, Vec<usize>>,
     pub(super) daily: BTreeMap<(NaiveDate, ModelId), ModelStats>,
+    pub(super) spending: BTreeMap<(NaiveDate, ModelId, ProjectId), Spending>,
     pub(super) audit: Vec<AuditEntry>,
     pub(super) alerts: Vec<Alert>,
     pub(super) events: i64,

@@ -26,7 +26,7 @@ macro_rules! model_columns {
     () => {
         "id, name, kind, coalesce(endpoint, '') AS endpoint, is_active, created_at, provider, \
          coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing, \
-         asked_at "
+         asked_at, price "
     };
 }
 
@@ -41,6 +41,7 @@ fn model(row: &PgRow) -> Result<Model, StoreError> {
             identity: ModelIdentity { provider: named.get("provider")?, model: named.get("identity_model")? },
             roles: named.json("roles")?,
             needs: Needs { vram: Mebibytes(named.number("vram_mib")?), memory: Mebibytes(named.number("memory_mib")?) },
+            price: named.maybe_json("price")?,
             concurrency: named.small("concurrency")?,
             stub: named.get("stub")?,
             // Whose code a model's answers are is known to the process that runs the adapter; a table that anybody can write
@@ -70,6 +71,7 @@ fn bind_profile<'q>(query: Statement<'q>, profile: &ModelProfile) -> Statement<'
         .bind(amount(profile.needs.memory))
         .bind(i32::from(profile.concurrency.max(1)))
         .bind(profile.stub.as_deref().map(text))
+        .bind(profile.price.map(|price| json!(price).to_string()))
 }
 
 impl Write<'_> {
@@ -99,7 +101,7 @@ impl Write<'_> {
     async fn insert_model(&mut self, profile: &ModelProfile, actor: &Actor) -> Result<Model, StoreError> {
         let query = sqlx::query(concat!(
             "INSERT INTO models (name, kind, endpoint, provider, identity_model, roles, vram_mib, memory_mib, concurrency,
-                 stub, created_at) VALUES ($1, $2, $3, $4, $5, $6::json, $7, $8, $9, $10, $11) RETURNING ",
+                 stub, price, created_at) VALUES ($1, $2, $3, $4, $5, $6::json, $7, $8, $9, $10, $11::json, $12) RETURNING ",
             model_columns!()
         ));
         let row = self.row(bind_profile(query, profile).bind(self.now)).await?;
@@ -110,7 +112,7 @@ impl Write<'_> {
     async fn update_model(&mut self, id: ModelId, profile: &ModelProfile, actor: &Actor) -> Result<Model, StoreError> {
         let query = sqlx::query(concat!(
             "UPDATE models SET name = $1, kind = $2, endpoint = $3, provider = $4, identity_model = $5, roles = $6::json,
-                 vram_mib = $7, memory_mib = $8, concurrency = $9, stub = $10 WHERE id = $11 RETURNING ",
+                 vram_mib = $7, memory_mib = $8, concurrency = $9, stub = $10, price = $11::json WHERE id = $12 RETURNING ",
             model_columns!()
         ));
         let row = self.row(bind_profile(query, profile).bind(id.0)).await?;

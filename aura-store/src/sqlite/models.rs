@@ -24,7 +24,7 @@ macro_rules! model_columns {
     () => {
         "id, name, kind, coalesce(endpoint, '') AS endpoint, is_active, created_at, provider, \
          coalesce(identity_model, name) AS identity_model, roles, vram_mib, memory_mib, concurrency, stub, hold, standing, \
-         asked_at "
+         asked_at, price "
     };
 }
 
@@ -39,6 +39,7 @@ fn model(row: &SqliteRow) -> Result<Model, StoreError> {
             identity: ModelIdentity { provider: named.get("provider")?, model: named.get("identity_model")? },
             roles: named.json("roles")?,
             needs: Needs { vram: Mebibytes(named.number("vram_mib")?), memory: Mebibytes(named.number("memory_mib")?) },
+            price: named.maybe_json("price")?,
             concurrency: named.number("concurrency")?,
             stub: named.get("stub")?,
             // Whose code a model's answers are is known to the process that runs the adapter; a table that anybody can write
@@ -67,6 +68,7 @@ fn bind_profile<'q>(query: Statement<'q>, profile: &ModelProfile) -> Statement<'
         .bind(amount(profile.needs.memory))
         .bind(profile.concurrency.max(1))
         .bind(profile.stub.clone())
+        .bind(profile.price.map(|price| json!(price).to_string()))
 }
 
 impl Write<'_> {
@@ -86,7 +88,7 @@ impl Write<'_> {
     async fn insert_model(&mut self, profile: &ModelProfile, actor: &Actor) -> Result<Model, StoreError> {
         let query = sqlx::query(
             "INSERT INTO models (name, kind, endpoint, provider, identity_model, roles, vram_mib, memory_mib, concurrency,
-                 stub, is_active, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
+                 stub, price, is_active, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)",
         );
         self.run(bind_profile(query, profile).bind(self.now_text())).await?;
         self.stored_model(profile, actor).await
@@ -95,7 +97,7 @@ impl Write<'_> {
     async fn update_model(&mut self, id: ModelId, profile: &ModelProfile, actor: &Actor) -> Result<Model, StoreError> {
         let query = sqlx::query(
             "UPDATE models SET name = ?, kind = ?, endpoint = ?, provider = ?, identity_model = ?, roles = ?, vram_mib = ?,
-                 memory_mib = ?, concurrency = ?, stub = ? WHERE id = ?",
+                 memory_mib = ?, concurrency = ?, stub = ?, price = ? WHERE id = ?",
         );
         self.run(bind_profile(query, profile).bind(id.0)).await?;
         self.stored_model(profile, actor).await

@@ -12,6 +12,7 @@ use sqlx::Row as _;
 const VERSIONS: &[(i64, &str)] = &[
     (1, include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, include_str!("../../migrations/sqlite/0002_attendance.sql")),
+    (3, include_str!("../../migrations/sqlite/0003_money.sql")),
 ];
 
 /// Brings a database up to the newest version, in one transaction that begins with the write lock: of two processes that

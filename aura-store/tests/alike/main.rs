@@ -221,6 +221,7 @@ async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecor
         }
         Step::Settle { prd } => {
             let verdict = Verdict {
+                spent: aura_core::Spent::default(),
                 prd: *prd.get(&world.prds),
                 outcome: Outcome::NobodyWon,
                 entries: Vec::new(),
@@ -266,6 +267,7 @@ async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecor
 fn judgement(job: &Job, late: bool, next: u8, tests_failed: bool) -> Judgement {
     let score = Score::new(f64::from(job.attempt) / 8.0).unwrap();
     let run = NewRun {
+        cost: None,
         model_id: job.state.model().unwrap_or(ModelId(1)),
         job_id: job.id,
         attempt: job.attempt + u32::from(late),

@@ -103,6 +103,7 @@ async fn assess(hand: &Hand, node: &NodeId, chance: &mut Chance) -> Result<bool,
 async fn judge(hand: &Hand, job: &Job, model_id: ModelId, chance: &mut Chance) {
     let (attempt, accepted) = (job.attempt, !chance.one_in(4));
     let run = NewRun {
+        cost: None,
         model_id,
         job_id: job.id,
         attempt,
@@ -127,6 +128,7 @@ async fn judge(hand: &Hand, job: &Job, model_id: ModelId, chance: &mut Chance) {
 
 async fn settle(hand: &Hand, prd: PrdId) {
     let verdict = Verdict {
+        spent: aura_core::Spent::default(),
         prd,
         outcome: Outcome::NobodyWon,
         entries: Vec::new(),

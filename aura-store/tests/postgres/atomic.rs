@@ -84,6 +84,7 @@ async fn no_verb_leaves_anything_behind_when_the_audit_log_refuses() {
         items: vec![NewArtifact::docs("x")],
     }];
     let verdicts = [Verdict {
+        spent: aura_core::Spent::default(),
         prd: submitted.prd_id,
         outcome: Outcome::NobodyWon,
         entries: Vec::new(),

@@ -169,7 +169,8 @@ pub(crate) fn accept(job: &Job, score: f64) -> Judgement {
         attainable: Score::new(0.6).unwrap(),
         strength: None,
         counts: true,
-        usage: Usage { input_tokens: Some(12), output_tokens: None },
+        usage: Usage { input_tokens: Some(12), ..Usage::default() },
+        cost: None,
         details: json!({ "signals": { "test_score": score }, "penalties": 0.0 }),
     };
     Judgement { run, next: Next::Validate, tests_failed: false }

@@ -1,7 +1,7 @@
 //! A verb whose audit entry cannot be written changes nothing at all.
 
 use aura_core::{
-    Action, Actor, HrAction, NewAlert, NewArtifact, Outcome, Severity, Standing, StoreError, Verdict,
+    Action, Actor, HrAction, NewAlert, NewArtifact, Outcome, Severity, Spent, Standing, StoreError, Verdict,
     audit::NewEntry,
     contract::{
         AuditStore, JobStore, ModelStore, Release, RunStore,
@@ -52,6 +52,7 @@ async fn no_verb_leaves_anything_behind_when_the_audit_log_refuses() {
         items: vec![NewArtifact::docs("x")],
     }];
     let verdicts = [Verdict {
+        spent: Spent::default(),
         prd: submitted.prd_id,
         outcome: Outcome::NobodyWon,
         entries: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aura_core::{
-    AuditSeq, NewAlert, Outcome, Severity, StoreError, Verdict,
+    AuditSeq, NewAlert, Outcome, Severity, Spent, StoreError, Verdict,
     contract::{
         AuditStore, JobStore, ModelStore, RunStore,
         store::{JobFilter, RunFilter},
@@ -39,6 +39,7 @@ async fn reopening_keeps_everything() {
     let job = scene.submitted(&model).await;
     scene.store.judge(&[accept(&job, 0.5)]).await.unwrap().remove(0).unwrap();
     let verdict = Verdict {
+        spent: Spent::default(),
         prd: job.prd_id,
         outcome: Outcome::NobodyWon,
         entries: Vec::new(),

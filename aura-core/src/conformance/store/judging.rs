@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::scene::{LEASE, Scene, assert_conflict, only, proof, report, run_of};
 use crate::{
-    ArtifactKind, Confidence, EvidenceStrength, JobState, JobStatus, ModelId, ModelStats, NewArtifact,
+    ArtifactKind, Confidence, EvidenceStrength, JobState, JobStatus, Model, ModelId, ModelStats, NewArtifact,
+    ProjectId, Spending, Usd,
     conformance::StoreHarness,
     contract::store::{ArtifactBatch, Judgement, Next, RunFilter},
     generation::Usage,
@@ -88,7 +89,8 @@ pub async fn a_run_comes_back_as_it_was_written(harness: &impl StoreHarness) {
     let run = NewRun {
         confidence: Some(Confidence::new(0.1 + 0.2).expect("in range")),
         strength: Some(EvidenceStrength::SameProcess),
-        usage: Usage { input_tokens: Some(12), output_tokens: None },
+        usage: Usage { input_tokens: Some(12), cached_input_tokens: Some(3), output_tokens: None },
+        cost: Some(Usd::from_nanos(1_234_567_891)),
         details: json!({ "x": 0.1 + 0.2, "text": "\u{1f980} 'quoted' \"twice\" \\ \n", "deep": [{ "a": null }] }),
         ..run_of(&job, 1.0 / 3.0)
     };
@@ -97,6 +99,49 @@ pub async fn a_run_comes_back_as_it_was_written(harness: &impl StoreHarness) {
     let filter = RunFilter { job: Some(job.id), ..RunFilter::default() };
     let stored = scene.store.runs(&filter).await.expect("readable");
     assert_eq!((stored.len(), stored[0].id, &stored[0].run), (1, id, &run));
+}
+
+/// What is spent is added up as runs land, by model and project, whether or not a run counts; what is not known is told apart.
+pub async fn spending_is_what_the_runs_add_up_to(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let models = [scene.model("a").await, scene.model("b").await];
+    let judged = async |model, project, tokens: Option<u64>, cost: Option<u64>| {
+        let job = scene.submitted(model).await;
+        let run = NewRun {
+            counts: tokens.is_some(),
+            project_id: ProjectId(project),
+            usage: Usage { input_tokens: tokens, output_tokens: tokens, ..Usage::default() },
+            cost: cost.map(Usd::from_nanos),
+            ..run_of(&job, 0.5)
+        };
+        let judgement = Judgement { run, next: Next::Validate, tests_failed: false };
+        only(scene.store.judge(&[judgement]).await.expect("a batch")).expect("judged");
+    };
+    judged(&models[0], 0, Some(9), Some(9)).await;
+    scene.advance(Duration::from_secs(2 * 86_400)).await;
+    let since = scene.job(scene.prd(1).await.jobs[0]).await.created_at;
+    judged(&models[0], 0, Some(5), Some(7)).await;
+    judged(&models[0], 0, None, None).await;
+    scene.advance(Duration::from_secs(86_400)).await;
+    judged(&models[0], 0, Some(1), Some(2)).await;
+    judged(&models[0], -3, Some(4), None).await;
+    judged(&models[1], 0, Some(1), Some(u64::from(u32::MAX))).await;
+    let spending = |model: &Model, project, runs, tokens, cost, uncounted, unpriced| Spending {
+        model_id: model.id,
+        project_id: ProjectId(project),
+        runs,
+        input_tokens: tokens,
+        output_tokens: tokens,
+        cost: Usd::from_nanos(cost),
+        uncounted,
+        unpriced,
+    };
+    let expected = [
+        spending(&models[0], -3, 1, 4, 0, 0, 1),
+        spending(&models[0], 0, 3, 6, 9, 1, 1),
+        spending(&models[1], 0, 1, 1, u64::from(u32::MAX), 0, 0),
+    ];
+    assert_eq!(scene.store.spending(since).await.expect("readable"), expected);
 }
 
 /// The statistics that are kept as runs land are those of the runs themselves, without the ones that do not count or are

@@ -81,6 +81,7 @@ pub(super) fn run_of(job: &Job, score: f64) -> NewRun {
         strength: None,
         counts: true,
         usage: Usage::default(),
+        cost: None,
         details: json!({ "signals": { "test_score": score }, "penalties": 0.0 }),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Actor, JobId, JobState, JobStatus, NewPrd, Outcome, Plan, PrdId, Verdict,
     conformance::StoreHarness,
     contract::store::{JobFilter, NewPrdRecord},
+    run::Spent,
 };
 
 /// A PRD is there with all its jobs, queued, as soon as submitting has returned.
@@ -127,6 +128,7 @@ pub async fn a_verdict_is_stored_once(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;
     let prd = scene.prd(1).await.id;
     let verdict = |why: &str| Verdict {
+        spent: Spent::default(),
         prd,
         outcome: Outcome::NobodyWon,
         entries: Vec::new(),

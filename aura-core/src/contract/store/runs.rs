@@ -10,7 +10,7 @@ use crate::{
     artifact::{Artifact, NewArtifact},
     ids::{JobId, ModelId, RunId, WorkerId},
     job::FencingToken,
-    run::{ModelRun, ModelStats, NewRun},
+    run::{ModelRun, ModelStats, NewRun, Spending},
 };
 
 /// Pieces of one attempt, to be stored under its lease.
@@ -101,4 +101,8 @@ pub trait RunStore: fmt::Debug + Send + Sync {
     /// What the counting runs of each model since `since` (rounded down to its UTC day) add up to. Models without runs are
     /// left out. The cost grows with models and days, never with runs.
     async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError>;
+
+    /// What all runs since `since` (rounded down to its UTC day) used up, by model and project, in that order. Those without runs are
+    /// left out. The cost grows with models, projects and days, never with runs.
+    async fn spending(&self, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError>;
 }

@@ -14,6 +14,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
+pub(crate) use details::RunDetails;
 pub(crate) use examine::Examination;
 pub(crate) use setback::Setbacks;
 
@@ -28,6 +29,7 @@ use crate::{
     engine::{alerts::AlertDesk, bell::Bells, duty::Duties, pace::Chain, roster::Roster, settings::Settings},
     error::{Error, Result},
     evidence::{Assessment, Evidence, Sibling},
+    generation::Usage,
     ids::{Actor, JobId, ModelId, PrdId},
     job::{Delivery, Job, JobState, JobStatus},
     model::Model,
@@ -251,14 +253,12 @@ impl Accountant {
         if jobs.is_empty() || !jobs.iter().all(|job| job.state.status().is_final()) {
             return Ok(());
         }
-        let mut runs: Vec<Option<ModelRun>> = Vec::new();
+        let mut runs: Vec<Vec<ModelRun>> = Vec::new();
         for job in &jobs {
-            let filter = RunFilter { job: Some(job.id), model: None, before: None, limit: 1 };
-            // A job whose last attempt ended without one, its lease having ended, has none to show.
-            runs.push(self.store.runs(&filter).await?.pop().filter(|run| run.run.attempt == job.attempt));
+            let filter = RunFilter { job: Some(job.id), limit: job.max_attempts, ..RunFilter::default() };
+            runs.push(self.store.runs(&filter).await?);
         }
-        let finished: Vec<_> =
-            jobs.iter().zip(&runs).map(|(job, run)| settle::Finished { job, run: run.as_ref() }).collect();
+        let finished: Vec<_> = jobs.iter().zip(&runs).map(|(job, runs)| settle::Finished { job, runs }).collect();
         let verdict = settle::settle(prd, &finished, models, self.clock.now());
         for answer in self.store.settle(std::slice::from_ref(&verdict)).await? {
             answer?;
@@ -297,6 +297,7 @@ fn new_run(
 ) -> NewRun {
     let tests = details::TestSummary::of(&examination.tests);
     let said = |key| one.delivery.details.get(key).cloned();
+    let usage: Usage = said("usage").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
     let details = details::RunDetails {
         signals: assessment.signals,
         penalties: assessment.penalties,
@@ -329,7 +330,9 @@ fn new_run(
             &examination.tests,
             decision.accepted,
         ),
-        usage: said("usage").and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default(),
+        usage,
+        // The price is ours: a worker tells of tokens only.
+        cost: one.model.profile.price.and_then(|price| price.cost(&usage)),
         details: serde_json::to_value(details).unwrap_or_default(),
     }
 }

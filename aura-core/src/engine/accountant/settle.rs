@@ -14,11 +14,18 @@ use crate::{
     verdict::{Outcome, Verdict, VerdictEntry},
 };
 
-/// One job with the run of its last attempt.
+/// One job with the runs of its attempts, newest first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Finished<'a> {
     pub(crate) job: &'a Job,
-    pub(crate) run: Option<&'a ModelRun>,
+    pub(crate) runs: &'a [ModelRun],
+}
+
+impl Finished<'_> {
+    /// The run of the last attempt. One that ended without a run, its lease having ended, has none to show.
+    fn last(&self) -> Option<&ModelRun> {
+        self.runs.first().filter(|run| run.run.attempt == self.job.attempt)
+    }
 }
 
 /// Settles a PRD whose jobs have all ended. Accepted work is ranked by its tests first, so that agreement can break ties
@@ -50,7 +57,9 @@ pub(crate) fn settle(prd: &Prd, finished: &[Finished<'_>], models: &[Model], now
             (Outcome::NobodyWon, format!("no work was accepted: {}", reasons.join("; ")))
         }
     };
-    Verdict { prd: prd.id, outcome, entries, why, settled_at: now }
+    let runs = finished.iter().flat_map(|finished| finished.runs);
+    let spent = runs.map(ModelRun::spent).sum();
+    Verdict { prd: prd.id, outcome, entries, why, spent, settled_at: now }
 }
 
 fn label(entry: &VerdictEntry) -> String {
@@ -63,7 +72,8 @@ fn rank(entry: &VerdictEntry) -> (bool, Option<Fraction>, Option<crate::units::S
     (accepted, assessment.and_then(|a| a.signals.test_score), assessment.map(|a| a.score))
 }
 
-fn entry(Finished { job, run }: Finished<'_>, models: &[Model]) -> VerdictEntry {
+fn entry(finished: Finished<'_>, models: &[Model]) -> VerdictEntry {
+    let (job, run) = (finished.job, finished.last());
     let model = run.map(|run| run.run.model_id).or(job.state.model()).or(job.tried.last().copied());
     let model = model.and_then(|id: ModelId| models.iter().find(|model| model.id == id));
     let details: Option<RunDetails> = run.and_then(|run| serde_json::from_value(run.run.details.clone()).ok());
@@ -81,6 +91,7 @@ fn entry(Finished { job, run }: Finished<'_>, models: &[Model]) -> VerdictEntry 
         isolation: details.as_ref().and_then(|details| details.tests.as_ref()).map(|tests| tests.isolation),
         tests: details.as_ref().and_then(|details| details.tests.as_ref()).map(|tests| tests.count),
         stub: details.as_ref().and_then(|details| details.stub.clone()),
+        spent: finished.runs.iter().map(ModelRun::spent).sum(),
         assessment: run.zip(details).map(|(run, details)| Assessment {
             signals: details.signals,
             penalties: details.penalties,

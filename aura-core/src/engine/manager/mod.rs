@@ -2,6 +2,7 @@
 
 pub(crate) mod attendance;
 pub(crate) mod capacity;
+mod feedback;
 pub(crate) mod horizon;
 pub(crate) mod schedule;
 pub mod select;
@@ -63,7 +64,8 @@ impl JobManager {
             None => None,
         };
         let model = model.ok_or_else(|| StoreError::corrupt("job", job.id, "it is claimed, but has no model"))?;
-        Ok(Claimed { job, model: model.profile.name, prd })
+        let feedback = self.feedback(&job, &prd).await;
+        Ok(Claimed { job, model: model.profile.name, prd, feedback })
     }
 
     async fn try_claim(&self, request: &WorkRequest, models: &[ModelId], max: u32) -> Result<Vec<Claimed>> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     contract::{
-        Candidate, Candidates, ResourceProbe, SelectionPolicy, Store,
+        Candidate, Candidates, ModelAdapter, ResourceProbe, SelectionPolicy, Store,
         store::{Assignment, Duty, JobFilter},
     },
     engine::{
@@ -24,7 +24,7 @@ use crate::{
         pace::{Pace, Pause, caught},
     },
     error::{Error, Result},
-    ids::{JobId, ModelId, PrdId},
+    ids::{JobId, ModelId, ModelName, PrdId},
     job::{Job, JobStatus},
     model::Model,
     resources::Resources,
@@ -38,6 +38,8 @@ pub(crate) struct Scheduler {
     pub(crate) duties: Arc<Duties>,
     pub(crate) policy: Arc<dyn SelectionPolicy>,
     pub(crate) probe: Option<Arc<dyn ResourceProbe>>,
+    /// Those in this process: what stands before them is known here.
+    pub(crate) adapters: Arc<HashMap<ModelName, Arc<dyn ModelAdapter>>>,
     pub(crate) waiting: Waiting,
     pub(crate) horizon: Horizon,
 }
@@ -230,6 +232,7 @@ impl Scheduler {
             stats,
             fleet: Fleet::new(models, &load, attended, manager.settings.max_local, resources),
             taken,
+            shut: self.shut(models),
         };
         let mut assignments = Vec::new();
         let mut waiting = HashMap::new();
@@ -247,6 +250,16 @@ impl Scheduler {
     async fn taken_by_siblings(&self, queued: &[Job]) -> Result<HashSet<(PrdId, ModelId)>> {
         let ids: Vec<_> = queued.iter().map(|job| job.id).collect();
         Ok(self.manager.store.siblings(&ids).await?.into_iter().collect())
+    }
+
+    /// Models of this process before which a gate is shut, and which.
+    fn shut(&self, models: &[Model]) -> HashMap<ModelId, String> {
+        let gate = |model: &Model| {
+            let gates = self.adapters.get(&model.profile.name)?.gates();
+            let shut = gates.into_iter().find(|gate| !gate.passes)?;
+            Some((model.id, format!("{}: {}", shut.name, shut.state)))
+        };
+        models.iter().filter_map(gate).collect()
     }
 
     async fn resources(&self) -> Resources {
@@ -282,6 +295,8 @@ struct Round<'a> {
     stats: HashMap<ModelId, ModelStats>,
     fleet: Fleet,
     taken: HashSet<(PrdId, ModelId)>,
+    /// Models before which a gate is shut, and why.
+    shut: HashMap<ModelId, String>,
 }
 
 impl Round<'_> {
@@ -298,7 +313,10 @@ impl Round<'_> {
         let mut eligible: Vec<&Model> = Vec::new();
         for model in self.models {
             match is_eligible(model, job, probe, &self.taken) {
-                Ok(()) => eligible.push(model),
+                Ok(()) => match self.shut.get(&model.id) {
+                    Some(why) => rule_out(model, why.clone()),
+                    None => eligible.push(model),
+                },
                 Err(why) => rule_out(model, why),
             }
         }

@@ -39,6 +39,7 @@ impl Worker {
         let details = json!({
             "self_confidence": generation.self_confidence,
             "usage": generation.usage,
+            "timings": generation.timings,
             "explanation": generation.explanation.chars().take(2000).collect::<String>(),
             "duration_ms": took_ms,
         });

@@ -8,18 +8,19 @@ use serde_json::json;
 
 use super::Worker;
 use crate::{
-    contract::{AdapterError, Claimed, Release},
+    contract::{AdapterError, Claimed, Release, Wait},
     generation::{GenerateRequest, Generation},
     job::LeaseProof,
 };
 
 impl Worker {
-    /// Asks the model and hands in what it answers. An error that passes hands the job back; any other is reported.
+    /// Asks the model and hands in what it answers. What the model itself failed at is reported, and counts. Any other error is the
+    /// fault of a key, a network or a vendor: it hands the job back, for another model where there is one.
     pub(super) async fn generate_and_deliver(&self, claimed: &Claimed, proof: &LeaseProof) {
         let started = self.clock.now();
         match self.generate(claimed).await {
             Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
-            Err(error) if error.is_retryable() => {
+            Err(error) if !error.is_the_models_doing() => {
                 let wait = retry_wait(&error, claimed.job.attempt);
                 let (proof, reason) = (proof.clone(), error_text(&error));
                 self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless: false }).await;
@@ -35,14 +36,16 @@ impl Worker {
         let Some(adapter) = self.adapters.get(&claimed.model) else {
             return Err(AdapterError::Setup(format!("worker {} has no adapter for {}", self.id, claimed.model)));
         };
-        let request = GenerateRequest::for_job(&claimed.prd, &claimed.job);
+        let request = GenerateRequest::for_job(claimed);
         let answer = AssertUnwindSafe(adapter.generate(&request)).catch_unwind();
         tokio::select! {
             answer = answer => match answer {
                 Ok(generation) => generation,
                 Err(_) => Err(AdapterError::Setup(format!("the adapter of {} panicked", claimed.model))),
             },
-            () = self.clock.sleep(request.timeout) => Err(AdapterError::TimedOut(request.timeout)),
+            () = self.clock.sleep(request.timeout) => {
+                Err(AdapterError::TimedOut { what: Wait::Whole, limit: request.timeout })
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Calling off a PRD with all of its jobs that are not final.
 
-use aura_core::{Action, Actor, Job, JobStatus, Outcome, Prd, PrdId, StoreError, Verdict, VerdictEntry};
+use aura_core::{Action, Actor, Job, JobStatus, Outcome, Prd, PrdId, Spent, StoreError, Verdict, VerdictEntry};
 use serde_json::json;
 
 use super::{
@@ -37,6 +37,7 @@ async fn cancel_once(core: &Core, id: PrdId, actor: &Actor, reason: &str) -> Res
     jobs.sort_by_key(|job| prd.jobs.iter().position(|id| *id == job.id));
     let entries = cancel_jobs(&mut write, &jobs, actor, &reason).await?;
     let verdict = Verdict {
+        spent: Spent::default(),
         prd: id,
         outcome: Outcome::Cancelled,
         entries,
@@ -89,6 +90,7 @@ async fn cancel_jobs(
             (JobStatus::Cancelled, reason.to_owned())
         };
         entries.push(VerdictEntry {
+            spent: Spent::default(),
             job: job.id,
             model: name.and_then(|name| name.parse().ok()),
             status,

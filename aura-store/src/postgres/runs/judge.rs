@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aura_core::{
     Action, Actor, Confidence, EvidenceStrength, Job, JobId, JobState, JobStatus, ModelId, NewRun, PrdId, RunId,
-    StoreError,
+    StoreError, Usd,
     contract::store::{Each, Judgement, Next},
 };
 use serde_json::json;
@@ -187,7 +187,7 @@ async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId
     let (mut models, mut jobs, mut projects, mut successes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut confidences, mut scores, mut details, mut attempts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut attainable, mut strengths, mut counts) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut input, mut output) = (Vec::new(), Vec::new());
+    let (mut input, mut cached, mut output, mut costs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for NewRun { model_id, job_id, attempt, project_id, success, confidence, score, usage, .. } in
         taken.values().map(|taken| &taken.judgement.run)
     {
@@ -199,6 +199,7 @@ async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId
         scores.push(score.get().to_string());
         attempts.push(i32::try_from(*attempt).unwrap_or(i32::MAX));
         input.push(count(usage.input_tokens));
+        cached.push(count(usage.cached_input_tokens));
         output.push(count(usage.output_tokens));
     }
     for run in taken.values().map(|taken| &taken.judgement.run) {
@@ -206,16 +207,18 @@ async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId
         attainable.push(run.attainable.get());
         strengths.push(run.strength.map(EvidenceStrength::as_str));
         counts.push(run.counts);
+        costs.push(count(run.cost.map(Usd::nanos)));
     }
     let query = sqlx::query(
         "INSERT INTO model_runs (model_id, job_id, project_id, success, confidence, score, details, created_at, attempt,
-             attainable, strength, counts, input_tokens, output_tokens)
-         SELECT model, job, project, success, confidence::numeric, score::numeric, details::jsonb, $14, attempt, attainable,
-             strength, counts, input, output
+             attainable, strength, counts, input_tokens, output_tokens, cached_input_tokens, cost_nanos)
+         SELECT model, job, project, success, confidence::numeric, score::numeric, details::jsonb, $16, attempt, attainable,
+             strength, counts, input, output, cached, cost
          FROM unnest($1::int[], $2::uuid[], $3::int[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::int[],
-                     $9::float8[], $10::text[], $11::boolean[], $12::bigint[], $13::bigint[])
+                     $9::float8[], $10::text[], $11::boolean[], $12::bigint[], $13::bigint[], $14::bigint[],
+                     $15::bigint[])
              AS new (model, job, project, success, confidence, score, details, attempt, attainable, strength, counts, input,
-                     output)
+                     output, cached, cost)
          RETURNING id",
     );
     let query = query
@@ -232,6 +235,8 @@ async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId
         .bind(counts)
         .bind(input)
         .bind(output)
+        .bind(cached)
+        .bind(costs)
         .bind(write.now);
     let mut ids = each(&write.rows(query).await?, |row| Named::new("run", row).get("id").map(RunId))?;
     ids.sort_unstable();

@@ -1,7 +1,7 @@
 //! Reading runs and what they add up to.
 
 use aura_core::{
-    JobId, ModelId, ModelRun, ModelStats, NewRun, PrdId, ProjectId, RunId, StoreError, Usage,
+    JobId, ModelId, ModelRun, ModelStats, NewRun, PrdId, ProjectId, RunId, Spending, StoreError, Usage, Usd,
     contract::store::{Each, RunFilter},
 };
 use chrono::{DateTime, Utc};
@@ -21,8 +21,8 @@ macro_rules! select_runs {
         concat!(
             "SELECT model_runs.id, model_runs.model_id, model_runs.job_id, coalesce(model_runs.attempt, 0) AS attempt,
                  jobs.prd_id, model_runs.project_id, jobs.role, success, confidence::float8 AS confidence,
-                 model_runs.score::float8 AS score, attainable, strength, counts, input_tokens, output_tokens, details,
-                 model_runs.created_at
+                 model_runs.score::float8 AS score, attainable, strength, counts, input_tokens, cached_input_tokens, output_tokens,
+                 cost_nanos, details, model_runs.created_at
              FROM model_runs JOIN jobs ON jobs.id = model_runs.job_id WHERE ",
             $which,
             " AND model_runs.id < coalesce($3, 9223372036854775807) ORDER BY ",
@@ -51,8 +51,10 @@ fn run(row: &PgRow) -> Result<ModelRun, StoreError> {
             counts: named.get("counts")?,
             usage: Usage {
                 input_tokens: named.maybe_number("input_tokens")?,
+                cached_input_tokens: named.maybe_number("cached_input_tokens")?,
                 output_tokens: named.maybe_number("output_tokens")?,
             },
+            cost: named.maybe_number("cost_nanos")?.map(Usd::from_nanos),
             details: named.json("details")?,
         },
         created_at: named.time("created_at")?,
@@ -101,6 +103,29 @@ pub(super) async fn stats(core: &Core, since: DateTime<Utc>) -> Result<Vec<Model
             sum_score: named.get("sum_score")?,
             sum_share: named.get("sum_share")?,
             sum_share_squared: named.get("sum_share_squared")?,
+        })
+    })
+}
+
+pub(super) async fn spending(core: &Core, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError> {
+    let query = sqlx::query(
+        "SELECT model_id AS id, project_id, sum(runs)::bigint AS runs, sum(input_tokens)::bigint AS input_tokens,
+             sum(output_tokens)::bigint AS output_tokens, sum(cost_nanos)::bigint AS cost_nanos,
+             sum(uncounted)::bigint AS uncounted, sum(unpriced)::bigint AS unpriced
+         FROM model_spending WHERE day >= ($1 AT TIME ZONE 'UTC')::date
+         GROUP BY model_id, project_id ORDER BY model_id, project_id",
+    );
+    each(&core.rows("add up what was spent", query.bind(since)).await?, |row| {
+        let named = Named::new("spending of model", row);
+        Ok(Spending {
+            model_id: ModelId(named.get("id")?),
+            project_id: ProjectId(named.get("project_id")?),
+            runs: named.number("runs")?,
+            input_tokens: named.number("input_tokens")?,
+            output_tokens: named.number("output_tokens")?,
+            cost: Usd::from_nanos(named.number("cost_nanos")?),
+            uncounted: named.number("uncounted")?,
+            unpriced: named.number("unpriced")?,
         })
     })
 }

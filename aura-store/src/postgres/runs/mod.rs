@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aura_core::{
-    Artifact, JobId, ModelRun, ModelStats, RunId, StoreError,
+    Artifact, JobId, ModelRun, ModelStats, RunId, Spending, StoreError,
     contract::{
         RunStore,
         store::{ArtifactBatch, Each, Judgement, RunFilter},
@@ -61,5 +61,9 @@ impl RunStore for PgStore {
 
     async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError> {
         list::stats(&self.core, since).await
+    }
+
+    async fn spending(&self, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError> {
+        list::spending(&self.core, since).await
     }
 }

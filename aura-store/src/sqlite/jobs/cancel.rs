@@ -1,6 +1,6 @@
 //! Calling off a PRD with all of its jobs that are not final.
 
-use aura_core::{Action, Actor, Job, JobStatus, Outcome, Prd, PrdId, StoreError, Verdict, VerdictEntry};
+use aura_core::{Action, Actor, Job, JobStatus, Outcome, Prd, PrdId, Spent, StoreError, Verdict, VerdictEntry};
 use serde_json::json;
 
 use super::{
@@ -26,6 +26,7 @@ pub(super) async fn cancel(store: &SqliteStore, id: PrdId, actor: &Actor, reason
         entries.push(cancel_job(&mut write, job, actor, reason).await?);
     }
     let verdict = Verdict {
+        spent: Spent::default(),
         prd: id,
         outcome: Outcome::Cancelled,
         entries,
@@ -62,6 +63,7 @@ async fn cancel_job(write: &mut Write<'_>, job: &Job, actor: &Actor, reason: &st
         (JobStatus::Cancelled, reason.to_owned())
     };
     Ok(VerdictEntry {
+        spent: Spent::default(),
         job: job.id,
         model: name.and_then(|name| name.parse().ok()),
         status,

@@ -110,8 +110,8 @@ async fn insert(write: &mut Write<'_>, run: &NewRun) -> Result<RunId, StoreError
     let count = |tokens: Option<u64>| tokens.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX));
     let query = sqlx::query(
         "INSERT INTO model_runs (model_id, job_id, project_id, success, confidence, score, details, created_at, attempt,
-             attainable, strength, counts, input_tokens, output_tokens)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+             attainable, strength, counts, input_tokens, cached_input_tokens, output_tokens, cost_nanos)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
     );
     let query = query
         .bind(run.model_id.0)
@@ -127,7 +127,9 @@ async fn insert(write: &mut Write<'_>, run: &NewRun) -> Result<RunId, StoreError
         .bind(run.strength.map(EvidenceStrength::as_str))
         .bind(run.counts)
         .bind(count(run.usage.input_tokens))
-        .bind(count(run.usage.output_tokens));
+        .bind(count(run.usage.cached_input_tokens))
+        .bind(count(run.usage.output_tokens))
+        .bind(count(run.cost.map(aura_core::Usd::nanos)));
     let row = write.row(query).await?;
     let row = row.ok_or_else(|| StoreError::corrupt("job", run.job_id, "its run got no number"))?;
     Named::new("run", &row).get("id").map(RunId)

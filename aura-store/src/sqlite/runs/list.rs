@@ -1,7 +1,8 @@
 //! Reading runs and what they add up to.
 
 use aura_core::{
-    JobId, ModelId, ModelRun, ModelStats, NewRun, ProjectId, RunId, StoreError, Usage, contract::store::RunFilter,
+    JobId, ModelId, ModelRun, ModelStats, NewRun, ProjectId, RunId, Spending, StoreError, Usage, Usd,
+    contract::store::RunFilter,
 };
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteRow;
@@ -17,7 +18,7 @@ macro_rules! select_runs {
         concat!(
             "SELECT model_runs.id, model_runs.model_id, model_runs.job_id, coalesce(model_runs.attempt, 0) AS attempt,
                  jobs.prd_id, model_runs.project_id, jobs.role, success, confidence, model_runs.score, attainable, strength,
-                 counts, input_tokens, output_tokens, details, model_runs.created_at
+                 counts, input_tokens, cached_input_tokens, output_tokens, cost_nanos, details, model_runs.created_at
              FROM model_runs LEFT JOIN jobs ON jobs.id = model_runs.job_id WHERE ",
             $which,
             " AND model_runs.id < coalesce(?, 9223372036854775807) ORDER BY model_runs.id DESC LIMIT ?"
@@ -44,8 +45,10 @@ fn run(row: &SqliteRow) -> Result<ModelRun, StoreError> {
             counts: named.get("counts")?,
             usage: Usage {
                 input_tokens: named.maybe_number("input_tokens")?,
+                cached_input_tokens: named.maybe_number("cached_input_tokens")?,
                 output_tokens: named.maybe_number("output_tokens")?,
             },
+            cost: named.maybe_number("cost_nanos")?.map(Usd::from_nanos),
             details: named.json("details")?,
         },
         created_at: named.time("created_at")?,
@@ -81,6 +84,28 @@ pub(super) async fn stats(store: &SqliteStore, since: DateTime<Utc>) -> Result<V
             sum_score: named.get("sum_score")?,
             sum_share: named.get("sum_share")?,
             sum_share_squared: named.get("sum_share_squared")?,
+        })
+    })
+}
+
+pub(super) async fn spending(store: &SqliteStore, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError> {
+    let query = sqlx::query(
+        "SELECT model_id AS id, project_id, sum(runs) AS runs, sum(input_tokens) AS input_tokens,
+             sum(output_tokens) AS output_tokens, sum(cost_nanos) AS cost_nanos, sum(uncounted) AS uncounted,
+             sum(unpriced) AS unpriced
+         FROM model_spending WHERE day >= substr(?, 1, 10) GROUP BY model_id, project_id ORDER BY model_id, project_id",
+    );
+    each(&store.rows("add up what was spent", query.bind(moment::text(since))).await?, |row| {
+        let named = Named::new("spending of model", row);
+        Ok(Spending {
+            model_id: ModelId(named.number("id")?),
+            project_id: ProjectId(named.number("project_id")?),
+            runs: named.number("runs")?,
+            input_tokens: named.number("input_tokens")?,
+            output_tokens: named.number("output_tokens")?,
+            cost: Usd::from_nanos(named.number("cost_nanos")?),
+            uncounted: named.number("uncounted")?,
+            unpriced: named.number("unpriced")?,
         })
     })
 }

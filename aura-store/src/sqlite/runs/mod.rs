@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aura_core::{
-    Artifact, JobId, ModelRun, ModelStats, RunId, StoreError,
+    Artifact, JobId, ModelRun, ModelStats, RunId, Spending, StoreError,
     contract::{
         RunStore,
         store::{ArtifactBatch, Each, Judgement, RunFilter},
@@ -42,5 +42,9 @@ impl RunStore for SqliteStore {
 
     async fn stats(&self, since: DateTime<Utc>) -> Result<Vec<ModelStats>, StoreError> {
         list::stats(self, since).await
+    }
+
+    async fn spending(&self, since: DateTime<Utc>) -> Result<Vec<Spending>, StoreError> {
+        list::spending(self, since).await
     }
 }
