@@ -3,22 +3,37 @@
 //!
 //! | feature | adds | on by default |
 //! | --- | --- | --- |
+//! | `ollama` | [`OllamaAdapter`] and [`OllamaServer`]: models on an Ollama server, by its own API | no |
 //! | `openai` | [`OpenAiAdapter`]: OpenAI and every server that speaks its chat completions | no |
+//! | `gemini` | [`GeminiAdapter`]: Google's Gemini | no |
+//! | `http` | what these three share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
 //! Without any feature there are [`OfflineAdapter`], [`LogAlerter`] and [`FixedProbe`], which need no network.
 
 pub mod alert;
 pub mod error;
-#[cfg(feature = "openai")]
+#[cfg(feature = "http")]
 mod http;
 pub mod model;
+#[cfg(feature = "http")]
+pub mod price;
 pub mod probe;
+#[cfg(feature = "http")]
+pub mod prompt;
 pub mod secret;
 
 pub use alert::LogAlerter;
 pub use error::BuildError;
+#[cfg(feature = "gemini")]
+pub use model::{GeminiAdapter, GeminiBuilder};
+#[cfg(feature = "ollama")]
+pub use model::{InstalledModel, KeepAlive, OllamaAdapter, OllamaBuilder, OllamaServer, ResidentModel};
 #[cfg(feature = "openai")]
-pub use model::{MaxTokensName, OpenAiAdapter, OpenAiBuilder, PromptStyle};
+pub use model::{MaxTokensName, OpenAiAdapter, OpenAiBuilder};
 pub use model::{OfflineAdapter, OfflineBuilder, Skill};
+#[cfg(feature = "http")]
+pub use price::PriceTable;
 pub use probe::FixedProbe;
+#[cfg(feature = "http")]
+pub use prompt::{PromptBook, PromptStyle};
 pub use secret::ApiKey;

@@ -40,6 +40,42 @@ impl ApiKey {
     }
 }
 
+/// Masks a key in a text that comes in pieces: the key may stand across two of them.
+#[cfg(feature = "http")]
+#[derive(Debug)]
+pub(crate) struct Redactor<'a> {
+    key: Option<&'a ApiKey>,
+    held: String,
+}
+
+#[cfg(feature = "http")]
+impl<'a> Redactor<'a> {
+    pub(crate) fn new(key: Option<&'a ApiKey>) -> Self {
+        Self { key: key.filter(|key| !key.0.is_empty()), held: String::new() }
+    }
+
+    /// Takes a piece; answers with what can be shown. The end that may be the beginning of the key is held back.
+    pub(crate) fn push(&mut self, piece: &str) -> String {
+        let Some(ApiKey(key)) = self.key else { return piece.to_owned() };
+        self.held.push_str(piece);
+        let mut text = std::mem::take(&mut self.held);
+        if text.contains(key.as_str()) {
+            text = text.replace(key.as_str(), "***");
+        }
+        let may_be_key = |from: usize| text.get(from..).is_some_and(|end| key.starts_with(end));
+        let least = text.len().saturating_sub(key.len() - 1);
+        if let Some(from) = (least..text.len()).find(|from| may_be_key(*from)) {
+            self.held = text.split_off(from);
+        }
+        text
+    }
+
+    /// What was held back, when nothing follows.
+    pub(crate) fn end(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey(***)")
@@ -67,6 +103,21 @@ impl From<String> for ApiKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "http")]
+    fn a_key_that_comes_in_pieces_is_masked_and_nothing_else_is_lost() {
+        let key = ApiKey::new("sk-1");
+        let text = "as-sk-sk-1 s sk-";
+        for size in 1..text.len() {
+            let mut redactor = Redactor::new(Some(&key));
+            let pieces: Vec<_> =
+                text.as_bytes().chunks(size).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+            let mut shown: String = pieces.iter().map(|piece| redactor.push(piece)).collect();
+            shown.push_str(&redactor.end());
+            assert_eq!(shown, "as-sk-*** s sk-", "in pieces of {size}");
+        }
+    }
 
     #[test]
     fn a_text_that_echoes_the_key_is_masked() {

@@ -1,10 +1,10 @@
 //! What the offline employees' canned code is worth, found out by running it in Python.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it fails")]
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use aura_adapters::{OfflineAdapter, Skill};
-use aura_core::{ArtifactKind, GenerateRequest, JobId, Language, ModelAdapter, PrdId, Role};
+use aura_core::{ArtifactKind, GenerateRequest, ModelAdapter};
 
 /// A function, an obvious case, and a case at the edge.
 const CASES: &[(&str, &str, &str)] = &[
@@ -20,17 +20,7 @@ const CASES: &[(&str, &str, &str)] = &[
 
 async fn code_of(skill: Skill, function: &str) -> String {
     let employee = OfflineAdapter::builder("e").skill(skill).build().unwrap();
-    let request = GenerateRequest {
-        prd: PrdId::new(),
-        job: JobId::new(),
-        attempt: 1,
-        prompt: format!("Write {function}(x)."),
-        context: Vec::new(),
-        language: Language::Python,
-        role: Role::default(),
-        max_tokens: None,
-        timeout: Duration::from_secs(1),
-    };
+    let request = GenerateRequest::new(format!("Write {function}(x)."));
     let generation = employee.generate(&request).await.unwrap();
     let result = generation.artifacts.iter().find(|artifact| artifact.kind == ArtifactKind::Result).unwrap();
     result.body.pointer("/files/0/text").unwrap().as_str().unwrap().to_owned()

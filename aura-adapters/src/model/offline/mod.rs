@@ -242,22 +242,10 @@ fn fenced(prose: &str, code: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aura_core::{JobId, PrdId};
-
     use super::*;
 
     fn asks(prompt: &str, language: Language) -> GenerateRequest {
-        GenerateRequest {
-            prd: PrdId::new(),
-            job: JobId::new(),
-            attempt: 1,
-            prompt: prompt.to_owned(),
-            context: Vec::new(),
-            language,
-            role: Role::default(),
-            max_tokens: None,
-            timeout: Duration::from_secs(1),
-        }
+        GenerateRequest { language, timeout: Duration::from_secs(1), ..GenerateRequest::new(prompt) }
     }
 
     async fn answer(employee: &OfflineAdapter, prompt: &str) -> Generation {

@@ -6,28 +6,26 @@
 
 mod answer;
 mod builder;
-mod failure;
-mod prompt;
 
-use std::{error::Error, fmt, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use async_openai::types::chat::{CreateChatCompletionRequest, StopConfiguration};
+use async_openai::types::chat::{
+    ChatCompletionRequestMessage, ChatCompletionRequestSystemMessage, ChatCompletionRequestUserMessage,
+    ChatCompletionStreamOptions, CreateChatCompletionRequest, ResponseFormat, ResponseFormatJsonSchema,
+    StopConfiguration,
+};
 use async_trait::async_trait;
-use aura_core::{AdapterError, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, NewArtifact};
-use reqwest::{Client, RequestBuilder, Response, Url, header::CONTENT_TYPE};
+use aura_core::{AnswerFormat, Health};
+use serde_json::Value;
 
+use super::vendor::{Dialect, Frames, Question, Vendor, adapter_over_vendor};
 use crate::{
-    http::{self, BodyError},
-    secret::ApiKey,
+    http::{Endpoint, in_one_text},
+    prompt::Put,
 };
 
 pub use builder::OpenAiBuilder;
-pub use prompt::PromptStyle;
 
-/// Largest answer read, in bytes (16 MiB); a longer one is an error.
-const MAX_ANSWER: usize = 16 << 20;
-/// How much of an error's body is read, in bytes (64 KiB); a message stands at its start.
-const MAX_ERROR_BODY: usize = 64 << 10;
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Under which name the limit of tokens is sent.
@@ -42,7 +40,8 @@ pub enum MaxTokensName {
 
 /// A model behind an OpenAI-compatible endpoint.
 ///
-/// - One `generate` makes at most one request; it never retries, and follows no redirect.
+/// - One `generate` makes at most one billed request; it follows no redirect, and never retries, but for this: a model that refuses
+///   log-probabilities is asked once more without them, and without them from then on.
 /// - `self_confidence` is `exp(mean logprob)` over the answer's tokens; absent where the server gives none.
 /// - The key is sent to the base URL alone, and masked in every text that comes back.
 /// - Answers over 16 MiB are an error; memory stays bounded whatever the server sends.
@@ -60,169 +59,132 @@ pub enum MaxTokensName {
 /// assert!(stub.profile().stub.is_some());
 /// # Ok::<(), aura_adapters::BuildError>(())
 /// ```
-pub struct OpenAiAdapter {
-    profile: ModelProfile,
-    settings: Settings,
-    /// Absent in a stub.
-    connection: Option<Connection>,
-}
+#[derive(Debug)]
+pub struct OpenAiAdapter(Vendor<OpenAi>);
 
-/// What is asked of the model besides the task.
-#[derive(Debug, Clone)]
-struct Settings {
-    temperature: Option<f32>,
-    max_tokens: Option<u32>,
-    max_tokens_name: MaxTokensName,
-    logprobs: bool,
-    system_prompt: Option<String>,
-    style: PromptStyle,
-    timeout: Option<Duration>,
-}
-
-/// How the endpoint is reached.
-struct Connection {
-    client: Client,
-    completions: Url,
-    models: Url,
-    key: Option<ApiKey>,
-}
-
-impl Connection {
-    /// Sends the header only when there is a key: servers on one's own machine need none.
-    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.key {
-            Some(key) => request.bearer_auth(key.expose()),
-            None => request,
-        }
-    }
-
-    fn redact(&self, text: String) -> String {
-        match &self.key {
-            Some(key) => key.redact(text),
-            None => text,
-        }
-    }
-}
-
-impl fmt::Debug for OpenAiAdapter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client is left out: its Debug tells nothing, and may some day tell headers.
-        let key = self.connection.as_ref().and_then(|connection| connection.key.as_ref());
-        f.debug_struct("OpenAiAdapter")
-            .field("profile", &self.profile)
-            .field("settings", &self.settings)
-            .field("key", &key)
-            .finish_non_exhaustive()
-    }
-}
+adapter_over_vendor!(OpenAiAdapter);
 
 impl OpenAiAdapter {
     /// Starts an adapter for this model, by the name that the server knows it under.
     pub fn builder(model: impl Into<String>) -> OpenAiBuilder {
         OpenAiBuilder::new(model.into())
     }
+}
 
-    fn provider(&self) -> &str {
-        &self.profile.identity.provider
+/// The dialect.
+#[derive(Debug)]
+struct OpenAi {
+    max_tokens_name: MaxTokensName,
+    stop: Vec<String>,
+}
+
+#[async_trait]
+impl Dialect for OpenAi {
+    type Body = CreateChatCompletionRequest;
+    type Pieces = answer::Pieces;
+    const FRAMES: Frames = Frames::Events;
+
+    fn path(&self, _: &Question<'_>) -> Cow<'static, str> {
+        "chat/completions".into()
     }
 
-    fn body(&self, request: &GenerateRequest) -> CreateChatCompletionRequest {
-        let settings = &self.settings;
-        let max_tokens = request.max_tokens.into_iter().chain(settings.max_tokens).min();
-        let (older, newer) = match settings.max_tokens_name {
+    fn body(&self, question: &Question<'_>) -> CreateChatCompletionRequest {
+        let Question { model, request, put, asking, logprobs, stream } = *question;
+        let max_tokens = asking.max_tokens(request);
+        let (older, newer) = match self.max_tokens_name {
             MaxTokensName::MaxTokens => (max_tokens, None),
             MaxTokensName::MaxCompletionTokens => (None, max_tokens),
         };
-        #[expect(deprecated, reason = "compatible servers may know only the older name")]
+        let mut stops = self.stop.clone();
+        stops.extend(asking.style.stops(request.language));
+        stops.truncate(MAX_STOPS);
+        let include_usage = ChatCompletionStreamOptions { include_usage: Some(true), include_obfuscation: None };
+        #[expect(deprecated, reason = "compatible servers may know only the older name, and the seed")]
         CreateChatCompletionRequest {
-            model: self.profile.identity.model.clone(),
-            messages: settings.style.messages(request, settings.system_prompt.as_deref()),
-            temperature: settings.temperature,
+            model: model.to_owned(),
+            messages: messages(put),
+            temperature: asking.temperature,
+            seed: asking.seed,
             max_tokens: older,
             max_completion_tokens: newer,
-            logprobs: settings.logprobs.then_some(true),
-            stop: settings.style.stops(request.language).map(StopConfiguration::StringArray),
+            logprobs: logprobs.then_some(true),
+            response_format: response_format(&request.format),
+            stop: (!stops.is_empty()).then_some(StopConfiguration::StringArray(stops)),
+            stream: stream.then_some(true),
+            stream_options: stream.then_some(include_usage),
             ..CreateChatCompletionRequest::default()
         }
     }
 
-    async fn ask(&self, connection: &Connection, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        let malformed = |message: String| AdapterError::Malformed { provider: self.provider().to_owned(), message };
-        let body = serde_json::to_vec(&self.body(request))
-            .map_err(|error| AdapterError::Setup(format!("the request cannot be written as JSON: {error}")))?;
-        let call = connection.client.post(connection.completions.clone()).header(CONTENT_TYPE, "application/json");
-        let response = connection.authorized(call).body(body).send().await.map_err(|e| self.unreachable(e))?;
-        if !response.status().is_success() {
-            return Err(self.failure(connection, response).await);
+    /// Asks for the list of models, which costs nothing. Servers of one model answer to any name, so the name is not looked for.
+    async fn health(&self, endpoint: &Endpoint, _: &str) -> Health {
+        match endpoint.get("models", HEALTH_TIMEOUT).await {
+            Ok(_) => Health::Healthy,
+            Err(error) => Health::Unhealthy(in_one_text(&error)),
         }
-        let bytes = http::read_whole(response, MAX_ANSWER).await.map_err(|error| match error {
-            BodyError::TooLong => malformed(format!("it is longer than {MAX_ANSWER} bytes")),
-            BodyError::Broken(error) => self.unreachable(error),
-        })?;
-        let mut answer = answer::Answer::read(&bytes).map_err(|unreadable| match unreadable {
-            answer::Unreadable::Refused(reason) => AdapterError::Refused(connection.redact(reason)),
-            answer::Unreadable::Malformed(message) => malformed(connection.redact(message)),
-        })?;
-        answer.text = connection.redact(answer.text);
-        Ok(self.settings.style.generation(request, answer))
-    }
-
-    async fn failure(&self, connection: &Connection, response: Response) -> AdapterError {
-        let (status, wait) = (response.status(), failure::wait_asked_for(response.headers()));
-        let body = http::read_start(response, MAX_ERROR_BODY).await;
-        let said = failure::Said::read(&body);
-        let message = connection.redact(said.message.clone());
-        failure::error(self.provider(), status, &said.codes, message, wait)
-    }
-
-    fn unreachable(&self, error: reqwest::Error) -> AdapterError {
-        AdapterError::Unreachable { endpoint: self.profile.endpoint.clone(), source: Box::new(error.without_url()) }
     }
 }
 
-#[async_trait]
-impl ModelAdapter for OpenAiAdapter {
-    fn profile(&self) -> &ModelProfile {
-        &self.profile
-    }
+/// Most texts that OpenAI stops at.
+const MAX_STOPS: usize = 4;
 
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        let Some(connection) = &self.connection else {
-            return Ok(stub_answer(self.profile.stub.as_deref().unwrap_or_default()));
+fn messages(put: &Put) -> Vec<ChatCompletionRequestMessage> {
+    let system = put.system.as_deref().map(|system| ChatCompletionRequestSystemMessage::from(system).into());
+    system.into_iter().chain([ChatCompletionRequestUserMessage::from(put.user.as_str()).into()]).collect()
+}
+
+fn response_format(format: &AnswerFormat) -> Option<ResponseFormat> {
+    match format {
+        AnswerFormat::JsonSchema(schema) => Some(ResponseFormat::JsonSchema {
+            json_schema: ResponseFormatJsonSchema {
+                description: None,
+                name: "answer".to_owned(),
+                schema: schema.clone(),
+                strict: Some(is_strict(schema)),
+            },
+        }),
+        AnswerFormat::Json => Some(ResponseFormat::JsonObject),
+        _ => None,
+    }
+}
+
+/// Whether OpenAI takes a schema as strict: every object closed, and every property required.
+fn is_strict(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let closed = match fields.get("properties").and_then(Value::as_object) {
+                Some(properties) => {
+                    let required = fields.get("required").and_then(Value::as_array);
+                    let is_required = |name: &String| {
+                        required.is_some_and(|required| required.iter().any(|known| known.as_str() == Some(name)))
+                    };
+                    fields.get("additionalProperties") == Some(&Value::Bool(false))
+                        && properties.keys().all(is_required)
+                }
+                None => fields.get("type").and_then(Value::as_str) != Some("object"),
+            };
+            closed && fields.values().all(is_strict)
+        }
+        Value::Array(parts) => parts.iter().all(is_strict),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_is_strict_when_every_object_is_closed_and_every_property_required() {
+        let object = |required: &[&str], closed: bool| {
+            json!({ "type": "object", "properties": { "a": { "type": "string" }, "b": { "type": "number" } },
+                    "required": required, "additionalProperties": !closed })
         };
-        let limit = self.settings.timeout.map_or(request.timeout, |own| own.min(request.timeout));
-        match tokio::time::timeout(limit, self.ask(connection, request)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(AdapterError::TimedOut(limit)),
-        }
-    }
-
-    /// Asks for the list of models, which costs nothing.
-    async fn health(&self) -> Health {
-        let Some(connection) = &self.connection else {
-            return Health::Unhealthy(self.profile.stub.clone().unwrap_or_default());
-        };
-        let call = connection.authorized(connection.client.get(connection.models.clone())).timeout(HEALTH_TIMEOUT);
-        match call.send().await {
-            Ok(response) if response.status().is_success() => Health::Healthy,
-            Ok(response) => Health::Unhealthy(self.failure(connection, response).await.to_string()),
-            Err(error) => Health::Unhealthy(with_root_cause(&self.unreachable(error))),
-        }
-    }
-}
-
-/// An error with the cause at its bottom, for a text that carries no `source`.
-fn with_root_cause(error: &AdapterError) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.last().map_or_else(|| error.to_string(), |root| format!("{error}: {root}"))
-}
-
-fn stub_answer(why: &str) -> Generation {
-    let text = format!("STUB, no model was asked: {why}");
-    Generation {
-        output: text.clone(),
-        explanation: text.clone(),
-        artifacts: vec![NewArtifact::docs(&text)],
-        ..Generation::default()
+        assert!(is_strict(&object(&["a", "b"], true)));
+        assert!(!is_strict(&object(&["a"], true)) && !is_strict(&object(&["a", "b"], false)));
+        assert!(!is_strict(&json!({ "type": "array", "items": object(&["a"], true) })));
+        assert!(!is_strict(&json!({ "type": "object" })));
     }
 }

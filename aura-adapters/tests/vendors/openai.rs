@@ -1,87 +1,28 @@
 //! The OpenAI adapter against recorded traffic: the request is matched as well as the answer.
-#![cfg(feature = "openai")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aura_adapters::{MaxTokensName, OpenAiAdapter, OpenAiBuilder, PromptStyle};
-use aura_core::{
-    AdapterError, ArtifactKind, GenerateRequest, Health, JobId, Language, ModelAdapter, PrdId, Role, SourceFile,
-};
+use aura_core::{AdapterError, AnswerFormat, ArtifactKind, GenerateRequest, Health, ModelAdapter, SourceFile, Wait};
 use axum::{
-    Router,
     body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, Method, Request, Response, Uri},
+    http::{Method, Response},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-const CANARY: &str = "sk-canary-0123456789";
-
-/// One request as the server saw it.
-#[derive(Debug, Clone)]
-struct Seen {
-    method: Method,
-    path: String,
-    headers: HeaderMap,
-    body: Value,
-}
-
-type Log = Arc<Mutex<Vec<Seen>>>;
-type Answer = Arc<dyn Fn() -> Response<Body> + Send + Sync>;
-
-/// A server on the loopback that gives every request the same answer, and remembers what it was asked.
-struct Server {
-    base_url: String,
-    log: Log,
-}
+use crate::server::{CANARY, Server, assert_no_canary, request, streamed};
 
 impl Server {
-    async fn answering(answer: impl Fn() -> Response<Body> + Send + Sync + 'static) -> Self {
-        let log = Log::default();
-        let answer: Answer = Arc::new(answer);
-        let app = Router::new().fallback(take).with_state((Arc::clone(&log), answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { base_url, log }
+    fn builder(&self) -> OpenAiBuilder {
+        OpenAiAdapter::builder("gemma3:270m").base_url(self.v1()).provider("mock").api_key(CANARY)
     }
 
-    /// Gives this recording with this status and these headers.
-    async fn recorded(file: &str, status: u16, headers: &'static [(&'static str, &'static str)]) -> Self {
-        let path = format!("{}/tests/recordings/openai/{file}", env!("CARGO_MANIFEST_DIR"));
-        let body = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self::answering(move || {
-            let response = headers.iter().fold(Response::builder().status(status), |r, (k, v)| r.header(*k, *v));
-            response.body(Body::from(body.clone())).unwrap()
-        })
-        .await
-    }
-
-    async fn saying(body: &'static str) -> Self {
-        Self::answering(move || Response::new(Body::from(body))).await
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// The one request that came.
-    fn only_request(&self) -> Seen {
-        let seen = self.seen();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen.into_iter().next().unwrap()
+    fn v1(&self) -> String {
+        format!("{}/v1", self.url)
     }
 
     fn employee(&self) -> OpenAiAdapter {
         self.builder().build().unwrap()
-    }
-
-    fn builder(&self) -> OpenAiBuilder {
-        OpenAiAdapter::builder("gemma3:270m").base_url(&self.base_url).provider("mock").api_key(CANARY)
     }
 
     async fn error(&self) -> AdapterError {
@@ -92,47 +33,13 @@ impl Server {
     }
 }
 
-async fn take(
-    State((log, answer)): State<(Log, Answer)>,
-    method: Method,
-    uri: Uri,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let body: Bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-    log.lock().unwrap().push(Seen { method, path: uri.path().to_owned(), headers: parts.headers, body });
-    answer()
-}
-
-fn request() -> GenerateRequest {
-    GenerateRequest {
-        prd: PrdId::new(),
-        job: JobId::new(),
-        attempt: 1,
-        prompt: "Write add(a, b)".to_owned(),
-        context: Vec::new(),
-        language: Language::Python,
-        role: Role::default(),
-        max_tokens: None,
-        timeout: Duration::from_secs(20),
-    }
-}
-
-/// Walks an error with all its causes, in both of its printed forms.
-fn assert_no_canary(error: &AdapterError) {
-    let mut texts = vec![format!("{error:?}")];
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
-    }
-    assert!(texts.iter().all(|text| !text.contains(CANARY)), "{texts:?}");
+async fn recorded(file: &str, status: u16, headers: &'static [(&'static str, &'static str)]) -> Server {
+    Server::recorded(&format!("openai/{file}"), status, headers).await
 }
 
 #[tokio::test]
 async fn the_request_is_one_chat_completion_with_the_settings() {
-    let server = Server::recorded("json-schema.json", 200, &[]).await;
+    let server = recorded("json-schema.json", 200, &[]).await;
     let employee = server.builder().temperature(0.8).max_tokens(64).build().unwrap();
     let mut request = request();
     request.context.push(SourceFile::new("src/a.py", "x = '```'\n"));
@@ -158,9 +65,9 @@ async fn the_request_is_one_chat_completion_with_the_settings() {
 
 #[tokio::test]
 async fn without_a_key_no_authorization_is_sent() {
-    let server = Server::recorded("json-schema.json", 200, &[]).await;
+    let server = recorded("json-schema.json", 200, &[]).await;
     let keyless = OpenAiAdapter::builder("m")
-        .base_url(format!("{}/", server.base_url))
+        .base_url(format!("{}/", server.v1()))
         .logprobs(false)
         .max_tokens(7)
         .max_tokens_name(MaxTokensName::MaxCompletionTokens)
@@ -176,7 +83,7 @@ async fn without_a_key_no_authorization_is_sent() {
 
 #[tokio::test]
 async fn confidence_and_usage_come_from_the_recording() {
-    let server = Server::recorded("chat-logprobs.json", 200, &[]).await;
+    let server = recorded("chat-logprobs.json", 200, &[]).await;
     let generation = server.employee().generate(&request()).await.unwrap();
     // exp of the mean of the recording's 16 values, computed outside of this program.
     let confidence = generation.self_confidence.unwrap().get();
@@ -188,7 +95,7 @@ async fn confidence_and_usage_come_from_the_recording() {
 
 #[tokio::test]
 async fn without_logprobs_the_confidence_is_absent() {
-    let server = Server::recorded("json-schema.json", 200, &[]).await;
+    let server = recorded("json-schema.json", 200, &[]).await;
     let generation = server.employee().generate(&request()).await.unwrap();
     assert_eq!(generation.self_confidence, None);
     assert_eq!((generation.usage.input_tokens, generation.usage.output_tokens), (Some(14), Some(120)));
@@ -196,7 +103,7 @@ async fn without_logprobs_the_confidence_is_absent() {
 
 #[tokio::test]
 async fn complete_style_sends_the_code_alone_and_hands_in_the_finished_function() {
-    let server = Server::recorded("chat-logprobs.json", 200, &[]).await;
+    let server = recorded("chat-logprobs.json", 200, &[]).await;
     let employee = server.builder().prompt_style(PromptStyle::Complete).build().unwrap();
     let head = "def add(a, b):\n    \"\"\"Return the sum of a and b.\"\"\"\n";
     let generation = employee.generate(&GenerateRequest { prompt: head.to_owned(), ..request() }).await.unwrap();
@@ -211,7 +118,7 @@ async fn complete_style_sends_the_code_alone_and_hands_in_the_finished_function(
 
 #[tokio::test]
 async fn a_refusal_is_an_error_and_not_an_answer() {
-    let error = Server::recorded("refusal.json", 200, &[]).await.error().await;
+    let error = recorded("refusal.json", 200, &[]).await.error().await;
     assert!(matches!(&error, AdapterError::Refused(why) if why == "I can't help with that."), "{error:?}");
     assert!(!error.is_retryable());
 }
@@ -222,11 +129,14 @@ enum Expected {
     Busy(Option<Duration>),
     Failed,
     Rejected,
+    Unauthorized,
+    UnknownModel,
+    QuotaExhausted,
 }
 
 #[tokio::test]
 async fn every_recorded_error_becomes_what_it_means() {
-    use Expected::{Busy, Failed, Rejected};
+    use Expected::{Busy, Failed, QuotaExhausted, Rejected, Unauthorized, UnknownModel};
     type Headers = &'static [(&'static str, &'static str)];
     const TWO_SECONDS: Headers = &[("retry-after", "9"), ("retry-after-ms", "2000")];
     const ONE_SECOND: Headers = &[("retry-after", "1"), ("x-ratelimit-reset-tokens", "6m0s")];
@@ -235,41 +145,34 @@ async fn every_recorded_error_becomes_what_it_means() {
         ("error-400-badjson.json", 400, &[], Rejected, "parse error"),
         ("error-400-context.json", 400, &[], Rejected, "exceeds the available context size"),
         ("error-400-missing.json", 400, &[], Rejected, "'messages' is required"),
-        ("error-401-llama.json", 401, &[], Rejected, "Invalid API Key"),
-        ("error-401.json", 401, &[], Rejected, "Unauthorized."),
-        ("error-404.json", 404, &[], Rejected, "Resource not found."),
+        ("error-401-llama.json", 401, &[], Unauthorized, "Invalid API Key"),
+        ("error-401.json", 401, &[], Unauthorized, "Unauthorized."),
+        ("error-404.json", 404, &[], UnknownModel, "Resource not found."),
         ("error-429.json", 429, TWO_SECONDS, Busy(seconds(2)), "Rate limit exceeded."),
         ("error-429-aimock.json", 429, ONE_SECOND, Busy(seconds(1)), "Rate limit reached"),
         ("error-429-litellm.json", 429, &[], Busy(None), "mock rate limit error"),
-        ("error-429-quota.json", 429, &[("retry-after", "1")], Rejected, "exceeded your current quota"),
+        ("error-429-quota.json", 429, &[("retry-after", "1")], QuotaExhausted, "exceeded your current quota"),
         ("error-500-plain.txt", 500, &[("content-type", "text/plain")], Failed, "Internal Server Error"),
         ("error-500.json", 500, &[], Failed, "Internal server error."),
         ("error-503-loading.json", 503, &[], Busy(None), "Loading model"),
     ];
     for &(file, status, headers, expected, says) in cases {
-        let error = Server::recorded(file, status, headers).await.error().await;
+        let error = recorded(file, status, headers).await.error().await;
         let found = match &error {
             AdapterError::Busy { retry_after, .. } => Busy(*retry_after),
             AdapterError::Failed { status: s, .. } if *s == status => Failed,
             AdapterError::Rejected { status: s, .. } if *s == status => Rejected,
+            AdapterError::Unauthorized { status: s, .. } if *s == status => Unauthorized,
+            AdapterError::UnknownModel { model, .. } if model == "gemma3:270m" => UnknownModel,
+            AdapterError::QuotaExhausted { .. } => QuotaExhausted,
             other => panic!("{file}: {other:?}"),
         };
         assert_eq!(found, expected, "{file}");
-        assert_eq!(error.is_retryable(), expected != Rejected, "{file}");
+        assert_eq!(error.is_retryable(), matches!(expected, Busy(_) | Failed), "{file}");
+        assert!(!error.is_the_models_doing(), "{file}");
         assert_eq!(error.retry_after(), if let Busy(wait) = expected { wait } else { None }, "{file}");
         let text = error.to_string();
         assert!(text.contains(says) && text.contains("mock"), "{file}: {text}");
-    }
-}
-
-#[tokio::test]
-async fn every_recorded_error_has_its_case() {
-    // Keeps the table above whole when a recording is added.
-    let source = include_str!("recorded.rs");
-    let folder = std::fs::read_dir(format!("{}/tests/recordings/openai", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    for file in folder {
-        let name = file.unwrap().file_name().into_string().unwrap();
-        assert!(source.contains(&format!("\"{name}\"")), "{name} is used by no test");
     }
 }
 
@@ -301,10 +204,10 @@ async fn an_adapter_never_prints_its_key() {
 }
 
 #[tokio::test]
-async fn half_a_json_is_malformed_and_says_how_it_begins() {
-    let error = Server::saying(r#"{"choices":[{"message":{"content":"hal"#).await.error().await;
+async fn text_in_place_of_json_is_malformed_and_says_how_it_begins() {
+    let error = Server::saying("<html>sign in</html>").await.error().await;
     assert!(
-        matches!(&error, AdapterError::Malformed { message, .. } if message.contains(r#"{"choices""#)),
+        matches!(&error, AdapterError::Malformed { message, .. } if message.contains("<html>sign in")),
         "{error:?}"
     );
     assert!(!error.is_retryable());
@@ -354,8 +257,8 @@ async fn a_declared_length_over_the_limit_is_refused_before_it_is_read() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_and_the_key_stays() {
-    let elsewhere = Server::recorded("json-schema.json", 200, &[]).await;
-    let target = elsewhere.base_url.clone();
+    let elsewhere = recorded("json-schema.json", 200, &[]).await;
+    let target = elsewhere.v1();
     let server = Server::answering(move || {
         let to = format!("{target}/chat/completions");
         Response::builder().status(307).header("location", to).body(Body::empty()).unwrap()
@@ -390,21 +293,21 @@ async fn a_silent_server_is_given_up_on_in_time_and_the_request_is_ended() {
     .await;
     let limit = Duration::from_millis(200);
     let error = server.builder().timeout(limit).build().unwrap().generate(&request()).await.unwrap_err();
-    assert!(matches!(error, AdapterError::TimedOut(d) if d == limit), "{error:?}");
+    assert!(matches!(error, AdapterError::TimedOut { what: Wait::Whole, limit: l } if l == limit), "{error:?}");
     assert!(error.is_retryable());
     // The server notices that nobody reads on: the connection was closed.
     tokio::time::timeout(Duration::from_secs(10), told.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_unreachable_with_its_cause() {
+async fn a_connection_that_breaks_before_the_answer_is_unreachable_with_its_cause() {
     let server = Server::answering(|| {
         let broken = futures::stream::once(async { Err::<Bytes, _>(std::io::Error::other("cut")) });
         Response::new(Body::from_stream(broken))
     })
     .await;
     let error = server.error().await;
-    assert!(matches!(&error, AdapterError::Unreachable { endpoint, .. } if *endpoint == server.base_url), "{error:?}");
+    assert!(matches!(&error, AdapterError::Unreachable { endpoint, .. } if *endpoint == server.v1()), "{error:?}");
     assert!(error.is_retryable() && std::error::Error::source(&error).is_some());
 }
 
@@ -424,10 +327,10 @@ async fn nobody_at_the_port_is_unreachable_and_unhealthy() {
 
 #[tokio::test]
 async fn health_asks_for_the_models_and_tells_why_not() {
-    let server = Server::recorded("models-llama.json", 200, &[]).await;
+    let server = recorded("models-llama.json", 200, &[]).await;
     assert_eq!(server.employee().health().await, Health::Healthy);
     assert_eq!(server.only_request().path, "/v1/models");
-    let loading = Server::recorded("error-503-loading.json", 503, &[]).await;
+    let loading = recorded("error-503-loading.json", 503, &[]).await;
     assert!(matches!(loading.employee().health().await, Health::Unhealthy(why) if why.contains("Loading model")));
 }
 
@@ -441,4 +344,72 @@ async fn without_key_and_base_url_it_is_a_stub_that_says_so() {
     }
     assert!(generation.artifacts.iter().all(|artifact| artifact.kind == ArtifactKind::Docs));
     assert_eq!((generation.self_confidence, generation.usage.output_tokens), (None, None));
+}
+
+#[tokio::test]
+async fn a_stream_tells_of_its_text_as_it_comes_and_ends_with_usage_and_confidence() {
+    let server = recorded("stream-logprobs.sse", 200, &[("content-type", "text/event-stream")]).await;
+    let (generation, deltas) = streamed(&server.employee()).await;
+    assert!(deltas.len() > 3, "{deltas:?}");
+    assert_eq!(deltas.concat(), generation.output);
+    assert!(generation.self_confidence.is_some());
+    let seen = server.only_request();
+    assert_eq!(seen.body["stream"], true);
+    assert_eq!(seen.body["stream_options"], json!({ "include_usage": true }));
+    let server = recorded("stream-usage.sse", 200, &[]).await;
+    let (generation, _) = streamed(&server.employee()).await;
+    assert_eq!((generation.usage.input_tokens, generation.usage.output_tokens), (Some(1), Some(16)));
+}
+
+#[tokio::test]
+async fn a_stream_without_its_end_is_no_answer() {
+    for (file, is_truncated) in
+        [("stream-truncated.sse", true), ("stream-disconnect.sse", true), ("stream-malformed.sse", false)]
+    {
+        let server = recorded(file, 200, &[]).await;
+        let error = server.employee().stream(&request(), Arc::new(|_: &str| {})).await.unwrap_err();
+        match &error {
+            AdapterError::Truncated { .. } if is_truncated => assert!(error.is_retryable()),
+            // The line that is no JSON ends in the middle.
+            AdapterError::Truncated { .. } | AdapterError::Malformed { .. } if !is_truncated => {}
+            other => panic!("{file}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_schema_is_sent_and_what_does_not_fit_json_is_no_answer() {
+    let schema = json!({ "type": "object", "properties": { "a": { "type": "integer" } }, "required": ["a"], "additionalProperties": false });
+    let format = AnswerFormat::JsonSchema(schema.clone());
+    let server = Server::saying(r#"{"choices":[{"message":{"content":"{\"a\": 1}"},"finish_reason":"stop"}]}"#).await;
+    let asked = GenerateRequest { format, ..request() };
+    let generation = server.employee().generate(&asked).await.unwrap();
+    assert_eq!(generation.artifacts[0].body["files"][0]["path"], "answer.json");
+    let sent = server.only_request().body["response_format"].clone();
+    assert_eq!(
+        sent,
+        json!({ "type": "json_schema", "json_schema": { "name": "answer", "schema": schema, "strict": true } })
+    );
+    let server = Server::saying(r#"{"choices":[{"message":{"content":"{\"a\": "},"finish_reason":"length"}]}"#).await;
+    let error = server.employee().generate(&asked).await.unwrap_err();
+    assert!(error.is_the_models_doing() && error.to_string().contains("token limit"), "{error}");
+}
+
+#[tokio::test]
+async fn a_model_that_refuses_logprobs_is_asked_without_them_from_then_on() {
+    let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let server = Server::answering(move || match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 => {
+            let body = json!({ "error": { "message": "You are not allowed to request logprobs from this model" } });
+            Response::builder().status(400).body(Body::from(body.to_string())).unwrap()
+        }
+        _ => Response::new(Body::from(r#"{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}]}"#)),
+    })
+    .await;
+    let employee = server.employee();
+    for _ in 0..2 {
+        employee.generate(&request()).await.unwrap();
+    }
+    let asked: Vec<_> = server.seen().iter().map(|seen| seen.body.get("logprobs").is_some()).collect();
+    assert_eq!(asked, [true, false, false]);
 }

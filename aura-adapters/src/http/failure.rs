@@ -16,21 +16,25 @@ const MAX_WAIT: Duration = Duration::from_secs(86_400);
 const MAX_MESSAGE: usize = 500;
 
 /// What an error's body says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
     /// Its message, or the first characters of a body that is no JSON.
-    pub(super) message: String,
-    /// Its `code` and `type`, whichever are there.
-    pub(super) codes: Vec<String>,
+    pub(crate) message: String,
+    /// Its `code`, `type` and `status`, whichever are there.
+    pub(crate) codes: Vec<String>,
+    /// Whether it was an error as vendors write them, and no page of something between.
+    pub(crate) is_an_error: bool,
 }
 
 impl Said {
-    /// Reads `{"error": {message, type, code}}`; a proxy may answer plain text or HTML instead.
-    pub(super) fn read(body: &[u8]) -> Self {
+    /// Reads `{"error": {message, type, code, status}}`, `{"error": "text"}`, or an array of one of them; a proxy may answer plain
+    /// text or HTML instead.
+    pub(crate) fn read(body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
-        let error = json.as_ref().and_then(|json| json.get("error"));
+        let json = json.as_ref().map(|json| json.get(0).unwrap_or(json));
+        let error = json.and_then(|json| json.get("error")).filter(|error| !error.is_null());
         let message = error.and_then(|error| error.get("message").or(Some(error))).and_then(Value::as_str);
-        let codes = ["code", "type"].iter().filter_map(|key| match error?.get(key)? {
+        let codes = ["code", "type", "status"].iter().filter_map(|key| match error?.get(key)? {
             Value::String(text) => Some(text.clone()),
             // llama.cpp sends a number.
             Value::Number(number) => Some(number.to_string()),
@@ -39,12 +43,17 @@ impl Said {
         Self {
             message: excerpt(message.unwrap_or(&String::from_utf8_lossy(body))),
             codes: codes.map(|code| excerpt(&code)).collect(),
+            is_an_error: error.is_some(),
         }
+    }
+
+    pub(crate) fn has(&self, code: &str) -> bool {
+        self.codes.iter().any(|known| known == code)
     }
 }
 
 /// The first characters of a text from outside, on one line and without control characters.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     let line: String =
         text.trim().chars().take(MAX_MESSAGE).map(|c| if c.is_control() || is_bidi(c) { ' ' } else { c }).collect();
     if line.is_empty() { "it said nothing".to_owned() } else { line }
@@ -55,27 +64,36 @@ const fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The error for a status; `message` is free of keys.
-pub(super) fn error(
-    provider: &str,
-    status: StatusCode,
-    codes: &[String],
-    message: String,
-    retry_after: Option<Duration>,
-) -> AdapterError {
-    let provider = provider.to_owned();
-    let number = status.as_u16();
-    // Waiting does not refill an empty account.
-    let out_of_money = codes.iter().any(|code| code == "insufficient_quota");
-    match number {
-        429 if !out_of_money => AdapterError::Busy { provider, message, retry_after },
-        503 => AdapterError::Busy { provider, message, retry_after },
-        408 | 500..=599 => AdapterError::Failed { provider, status: number, message },
-        300..=399 => {
-            let message = "it redirects elsewhere, which is not followed: set the base URL to the final address";
-            AdapterError::Rejected { provider, status: number, message: message.to_owned() }
+/// An answer whose status is none of success.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) status: StatusCode,
+    /// How long the headers ask to wait.
+    pub(crate) wait: Option<Duration>,
+    /// The start of the body; free of the key.
+    pub(crate) body: Vec<u8>,
+    pub(crate) said: Said,
+}
+
+impl Failure {
+    /// What most vendors mean by the status; a vendor reads its own codes before it asks here.
+    pub(crate) fn by_status(self) -> AdapterError {
+        let Self { provider, model, status, wait, said, .. } = self;
+        let (status, message) = (status.as_u16(), said.message);
+        match status {
+            401 | 403 => AdapterError::Unauthorized { provider, status, message },
+            // A page of something between tells nothing about the model.
+            404 if said.is_an_error => AdapterError::UnknownModel { provider, model, message },
+            429 | 503 => AdapterError::Busy { provider, message, retry_after: wait },
+            408 | 500..=599 => AdapterError::Failed { provider, status, message },
+            300..=399 => {
+                let message = "it redirects elsewhere, which is not followed: set the base URL to the final address";
+                AdapterError::Rejected { provider, status, message: message.to_owned() }
+            }
+            _ => AdapterError::Rejected { provider, status, message },
         }
-        _ => AdapterError::Rejected { provider, status: number, message },
     }
 }
 
@@ -128,8 +146,14 @@ mod tests {
     fn a_message_is_one_short_line_without_control_characters() {
         let said = Said::read(format!("<html>\r\n\u{1b}[31m{}", "x".repeat(9000)).as_bytes());
         assert_eq!(said.message.chars().count(), MAX_MESSAGE);
-        assert!(!said.message.contains(['\r', '\n', '\u{1b}']));
+        assert!(!said.message.contains(['\r', '\n', '\u{1b}']) && !said.is_an_error);
         assert_eq!(Said::read(b"").message, "it said nothing");
         assert_eq!(Said::read(br#"{"error":"model not found"}"#).message, "model not found");
+    }
+
+    #[test]
+    fn an_error_may_come_as_an_array_of_one() {
+        let said = Said::read(br#"[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]"#);
+        assert_eq!((said.message.as_str(), said.has("RESOURCE_EXHAUSTED"), said.has("429")), ("slow", true, true));
     }
 }

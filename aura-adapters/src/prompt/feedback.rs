@@ -1,0 +1,93 @@
+//! What was wrong with the attempt before, as it is told to whoever tries next.
+
+use aura_core::{Feedback, SourceFile};
+
+use super::room::{Room, end, fenced};
+
+/// Most failed tests that are told of.
+const MAX_TESTS: usize = 20;
+/// Most characters of a test's message.
+const MAX_MESSAGE: usize = 1000;
+/// Most bytes of what the tests printed.
+const MAX_OUTPUT: usize = 4000;
+/// Share of the room that the work before may have: a half.
+const WORK_SHARE: usize = 2;
+
+/// The text; it takes its part of the room.
+pub(super) fn text(feedback: &Feedback, room: &mut Room) -> String {
+    let mut text = format!("Attempt {} at this task was rejected: {}\n", feedback.attempt, one_line(&feedback.why));
+    for case in feedback.failed.iter().take(MAX_TESTS) {
+        text.push_str(&format!("- {} {}", one_line(&case.id), case.outcome));
+        if !case.message.trim().is_empty() {
+            let message: String = case.message.trim().chars().take(MAX_MESSAGE).collect();
+            text.push_str(&format!(":\n{}", fenced(&message)));
+        }
+        text.push('\n');
+    }
+    if let Some(more) = feedback.failed.len().checked_sub(MAX_TESTS).filter(|more| *more > 0) {
+        text.push_str(&format!("- and {more} more\n"));
+    }
+    let output = end(feedback.output.trim(), MAX_OUTPUT.min(room.left()));
+    if !output.is_empty() {
+        text.push_str(&format!("The end of what the tests printed:\n{}\n", fenced(output)));
+    }
+    room.take(text.len());
+    let work = work(feedback);
+    if !work.is_empty() && work.len() <= room.left() / WORK_SHARE {
+        room.take(work.len());
+        text.push_str("What was handed in:\n");
+        text.push_str(&work);
+    }
+    text.push_str("Do the task anew, so that all tests pass.");
+    text
+}
+
+fn work(feedback: &Feedback) -> String {
+    let file = |file: &SourceFile| format!("File {}:\n{}\n", file.path, fenced(&file.text));
+    let patch = |patch: &String| format!("A diff:\n{}\n", fenced(patch));
+    feedback.work.iter().map(file).chain(feedback.patches.iter().map(patch)).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aura_core::{TestCase, TestOutcome};
+
+    use super::*;
+
+    fn feedback(failed: usize) -> Feedback {
+        let case =
+            |n| TestCase { id: format!("test_{n}"), outcome: TestOutcome::Failed, message: "assert 1 == 2".to_owned() };
+        Feedback {
+            attempt: 1,
+            why: "0 of 3 tests passed".to_owned(),
+            failed: (0..failed).map(case).collect(),
+            output: "E   assert 1 == 2".to_owned(),
+            work: vec![SourceFile::new("solution.py", "x = '```'\n")],
+            patches: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_next_attempt_is_told_which_tests_failed_what_they_printed_and_what_was_handed_in() {
+        let text = text(&feedback(1), &mut Room::new(10_000));
+        for part in [
+            "Attempt 1",
+            "0 of 3 tests passed",
+            "- test_0 failed:\n```\nassert 1 == 2",
+            "E   assert",
+            "````\nx = '```'",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn much_feedback_is_cut_and_says_so() {
+        let text = text(&feedback(50), &mut Room::new(0));
+        assert!(text.contains("and 30 more") && !text.contains("handed in:"), "{text}");
+    }
+}
