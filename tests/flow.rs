@@ -227,7 +227,7 @@ async fn a_stubs_runs_never_count_for_its_standing() {
 
 #[tokio::test]
 async fn giving_up_scores_no_better_than_failing_and_untested_work_counts_for_nobody() {
-    let gives_up = scripted("gives_up", |_| Err(AdapterError::Setup("I would rather not".to_owned())));
+    let gives_up = scripted("gives_up", |_| Err(AdapterError::Refused("I would rather not".to_owned())));
     let orchestra = house().employ(gives_up).employ(says("wrong", WRONG)).allow_unsandboxed();
     let orchestra = orchestra.start().await.expect("starts");
     let verdict = verdict_of(&orchestra, prd().plan(Plan::Panel(2))).await;

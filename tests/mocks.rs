@@ -10,6 +10,8 @@ async fn a_mocked_model_works_in_a_real_orchestra() {
     let profile = ModelProfile::new("mocked", ModelKind::Cloud, "test", "mock").expect("a profile");
     let mut model = MockModelAdapter::new();
     model.expect_profile().return_const(profile);
+    // A mock has no defaults: nothing stands before this model.
+    model.expect_gates().return_const(Vec::new());
     model
         .expect_generate()
         .withf(|request| request.prompt == "write one()")

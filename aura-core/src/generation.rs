@@ -13,9 +13,12 @@ use crate::{
 };
 
 mod feedback;
+mod mend;
+mod names;
 mod parse;
 
 pub use feedback::Feedback;
+pub use mend::{Mended, mend};
 pub use parse::ParsedAnswer;
 
 /// One question to one model.
@@ -148,16 +151,52 @@ impl Generation {
     /// ```
     #[must_use]
     pub fn from_answer(answer: &str, language: Language) -> Self {
-        let parsed = ParsedAnswer::read(answer, language);
-        let artifacts = parsed.artifacts();
-        Self {
+        Self::of_parsed(answer, ParsedAnswer::read(answer, language))
+    }
+
+    /// As [`from_answer`](Self::from_answer), with diffs mended against the files that they change, so that small faults in their
+    /// line numbers do not cost the whole work. What was mended stands in the explanation.
+    ///
+    /// # Examples
+    /// ```
+    /// use aura_core::{GenerateRequest, Generation, SourceFile};
+    /// let mut request = GenerateRequest::new("Set y to 3");
+    /// request.context.push(SourceFile::new("a.py", "x = 1\ny = 2\n"));
+    /// let answer = "```diff\n--- a/a.py\n+++ b/a.py\n@@ -9 +9 @@\n-y = 2\n+y = 3\n```";
+    /// let generation = Generation::answering(&request, answer);
+    /// assert!(generation.patch.unwrap().contains("@@ -2,1 +2,1 @@"));
+    /// assert_eq!(generation.explanation, "[a.py: a hunk was moved from line 9 to line 2]");
+    /// ```
+    #[must_use]
+    pub fn answering(request: &GenerateRequest, answer: &str) -> Self {
+        let mut parsed = ParsedAnswer::read(answer, request.language);
+        if let Some(patch) = parsed.patch.take() {
+            let mended = mend(&patch, &request.context);
+            parsed.notes.extend(mended.notes);
+            parsed.patch = Some(mended.patch);
+        }
+        Self::of_parsed(answer, parsed)
+    }
+
+    fn of_parsed(answer: &str, parsed: ParsedAnswer) -> Self {
+        let mut generation = Self {
             output: answer.to_owned(),
+            artifacts: parsed.artifacts(),
             patch: parsed.patch,
             explanation: parsed.prose,
-            self_confidence: None,
-            artifacts,
-            usage: Usage::default(),
-            timings: Timings::default(),
+            ..Self::default()
+        };
+        for note in parsed.notes {
+            generation.remark(&note);
         }
+        generation
+    }
+
+    /// Adds a remark to the explanation, in brackets, so that it is known from what the model wrote.
+    pub fn remark(&mut self, remark: &str) {
+        if !self.explanation.is_empty() {
+            self.explanation.push(' ');
+        }
+        self.explanation.push_str(&format!("[{remark}]"));
     }
 }

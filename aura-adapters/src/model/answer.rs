@@ -83,7 +83,7 @@ impl Answer {
                 }
             }
             // A chat model that was asked to continue code answers with a fence all the same.
-            (AnswerFormat::Free, _) => Generation::from_answer(&self.text, request.language),
+            (AnswerFormat::Free, _) => Generation::answering(request, &self.text),
             _ => json(self.text).map_err(|why| {
                 let cut = self.cut.as_deref().map(|cut| format!(" ({cut})")).unwrap_or_default();
                 AdapterError::NoAnswer {
@@ -96,8 +96,7 @@ impl Answer {
         generation.usage = self.usage;
         generation.timings = self.timings;
         for note in self.cut.iter().chain(&put.notes) {
-            let gap = if generation.explanation.is_empty() { "" } else { " " };
-            generation.explanation = format!("{}{gap}[{note}]", generation.explanation);
+            generation.remark(note);
         }
         Ok(generation)
     }

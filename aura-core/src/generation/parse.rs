@@ -1,5 +1,7 @@
-//! Reads a model's answer: code out of Markdown fences, unified diffs as patches, the rest as prose.
+//! Reads a model's answer: code out of Markdown fences, unified diffs as patches, the rest as prose. What could be meant in more than
+//! one way is decided by a rule, and said.
 
+use super::names;
 use crate::{
     artifact::NewArtifact,
     prd::{Language, SourceFile},
@@ -14,29 +16,48 @@ pub struct ParsedAnswer {
     pub patch: Option<String>,
     /// What stood around the code.
     pub prose: String,
+    /// What was decided where the answer could be read in more than one way, in sentences.
+    pub notes: Vec<String>,
 }
 
 struct Fence<'a> {
     info: &'a str,
     body: String,
+    /// The last line of prose before it.
+    before: &'a str,
+}
+
+impl Fence<'_> {
+    /// The file that it names within its own first line.
+    fn named(&self) -> Option<String> {
+        names::in_info(self.info, language_word(self.info)).map(str::to_owned)
+    }
+
+    /// The file that is named around it: a way to write that is also used for mere headings and examples.
+    fn named_around(&self) -> Option<String> {
+        names::in_line_before(self.before).or_else(|| names::in_first_line(&self.body)).map(str::to_owned)
+    }
 }
 
 impl ParsedAnswer {
     /// Takes an answer apart. An answer without any fence is code as it stands when it looks like code or a diff when it
-    /// looks like one; a fence that is never closed runs to the end.
+    /// looks like one; a fence that is never closed runs to the end. What a model thought aloud between `<think>` and `</think>` at the
+    /// beginning is no part of the answer.
     #[must_use]
     pub fn read(answer: &str, language: Language) -> Self {
+        let mut notes = Vec::new();
+        let answer = without_thoughts(answer, &mut notes);
         let (fences, prose) = split_fences(answer);
         if fences.is_empty() {
-            return Self::unfenced(answer, language);
+            return Self { notes, ..Self::unfenced(answer, language) };
         }
-        let mut parsed = Self { prose, ..Self::default() };
+        let mut parsed = Self { prose, notes, ..Self::default() };
         let mut diffs = Vec::new();
         let mut unnamed = Vec::new();
         for fence in fences {
             if is_diff(&fence) {
                 diffs.push(fence.body);
-            } else if let Some(path) = named_path(fence.info) {
+            } else if let Some(path) = fence.named() {
                 parsed.files.push(SourceFile::new(path, fence.body));
             } else {
                 unnamed.push(fence);
@@ -44,18 +65,43 @@ impl ParsedAnswer {
         }
         // Fences of the asked language win over shell lines and sample output shown beside them.
         let fits = |fence: &Fence<'_>| Language::from_fence(language_word(fence.info)) == Some(language);
-        let chosen: Vec<String> = if unnamed.iter().any(fits) {
-            unnamed.into_iter().filter(fits).map(|fence| fence.body).collect()
+        let chosen: Vec<Fence<'_>> = if unnamed.iter().any(fits) {
+            unnamed.into_iter().filter(fits).collect()
         } else if diffs.is_empty() && parsed.files.is_empty() {
-            unnamed.into_iter().map(|fence| fence.body).collect()
+            unnamed
         } else {
             Vec::new()
         };
-        if !chosen.is_empty() && !parsed.files.iter().any(|file| file.path == language.solution_path()) {
-            parsed.files.push(SourceFile::new(language.solution_path(), chosen.join("\n")));
-        }
+        parsed.take_unnamed(chosen, language);
         parsed.patch = (!diffs.is_empty()).then(|| diffs.concat());
         parsed
+    }
+
+    /// Blocks that do not name their file themselves. Several, each with a file named around it, are these files; otherwise they are
+    /// joined into the one file that was asked for.
+    fn take_unnamed(&mut self, blocks: Vec<Fence<'_>>, language: Language) {
+        let solution = language.solution_path();
+        let around: Vec<Option<String>> = blocks.iter().map(Fence::named_around).collect();
+        if blocks.len() > 1 && around.iter().all(Option::is_some) {
+            for (path, block) in around.into_iter().flatten().zip(blocks) {
+                self.notes.push(format!("a block of code was taken as {path}, which is named before it"));
+                self.files.push(SourceFile::new(path, block.body));
+            }
+            return;
+        }
+        if blocks.is_empty() || self.files.iter().any(|file| file.path == solution) {
+            return;
+        }
+        if let [Some(path)] = around.as_slice()
+            && path != solution
+        {
+            self.notes.push(format!("the only block of code, called {path}, was taken as {solution}"));
+        }
+        if blocks.len() > 1 {
+            self.notes.push(format!("{} blocks of code were joined into {solution}", blocks.len()));
+        }
+        let joined: Vec<String> = blocks.into_iter().map(|block| block.body).collect();
+        self.files.push(SourceFile::new(solution, joined.join("\n")));
     }
 
     fn unfenced(answer: &str, language: Language) -> Self {
@@ -78,9 +124,22 @@ impl ParsedAnswer {
     }
 }
 
+/// What comes behind the thoughts that some models write before their answer.
+fn without_thoughts<'a>(answer: &'a str, notes: &mut Vec<String>) -> &'a str {
+    let inner = answer.trim_start().strip_prefix("<think>");
+    match inner.and_then(|inner| inner.split_once("</think>")) {
+        Some((_, behind)) => {
+            notes.push("what the model thought aloud was left out".to_owned());
+            behind
+        }
+        None => answer,
+    }
+}
+
 fn split_fences(answer: &str) -> (Vec<Fence<'_>>, String) {
     let mut fences = Vec::new();
-    let mut prose = Vec::new();
+    let mut prose: Vec<&str> = Vec::new();
+    let mut before = "";
     let mut open: Option<(usize, Fence<'_>)> = None;
     for line in answer.lines() {
         let trimmed = line.trim_start();
@@ -94,9 +153,14 @@ fn split_fences(answer: &str) -> (Vec<Fence<'_>>, String) {
             }
             None if ticks >= 3 => {
                 let info = trimmed.trim_start_matches('`').trim();
-                open = Some((ticks, Fence { info, body: String::new() }));
+                open = Some((ticks, Fence { info, body: String::new(), before: std::mem::take(&mut before) }));
             }
-            None => prose.push(line),
+            None => {
+                if !line.trim().is_empty() {
+                    before = line;
+                }
+                prose.push(line);
+            }
         }
     }
     fences.extend(open.map(|(_, fence)| fence));
@@ -105,14 +169,6 @@ fn split_fences(answer: &str) -> (Vec<Fence<'_>>, String) {
 
 fn language_word(info: &str) -> &str {
     info.split([' ', ',', '{', ':']).next().unwrap_or_default()
-}
-
-/// A path written into the fence's first line, as in `python src/app.py`, `python:src/app.py` or `python title="a.py"`.
-fn named_path(info: &str) -> Option<&str> {
-    let rest = info.strip_prefix(language_word(info))?.trim_start_matches([' ', ':', ',']);
-    let rest = ["title=", "path=", "file=", "filename="].iter().find_map(|key| rest.strip_prefix(key)).unwrap_or(rest);
-    let path = rest.trim_matches(['"', '\'', ' ']);
-    (path.contains('.') && !path.contains([' ', '{', '='])).then_some(path)
 }
 
 fn is_diff(fence: &Fence<'_>) -> bool {
@@ -150,6 +206,35 @@ mod tests {
     fn named_fences_become_files_of_their_own() {
         let parsed = read("```python src/a.py\na\n```\n```python title=\"b.py\"\nb\n```");
         assert_eq!(parsed.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["src/a.py", "b.py"]);
+    }
+
+    #[test]
+    fn several_blocks_each_named_in_the_line_before_are_several_files_and_it_is_said() {
+        let parsed = read("**src/a.py**\n```python\na\n```\n### File: b.py\n```python\nb\n```");
+        assert_eq!(parsed.files, [SourceFile::new("src/a.py", "a\n"), SourceFile::new("b.py", "b\n")]);
+        assert_eq!(parsed.notes.len(), 2, "{:?}", parsed.notes);
+    }
+
+    #[test]
+    fn one_block_is_the_solution_whatever_it_is_called_and_it_is_said() {
+        let parsed = read("main.py\n```python\n# main.py\na\n```");
+        assert_eq!(parsed.files, [SourceFile::new("solution.py", "# main.py\na\n")]);
+        assert_eq!(parsed.notes, ["the only block of code, called main.py, was taken as solution.py"]);
+        assert_eq!(read("solution.py:\n```python\na\n```").notes, [""; 0]);
+    }
+
+    #[test]
+    fn joined_blocks_are_said_to_be_joined() {
+        let parsed = read("First\n```python\na\n```\nthen\n```python\nb\n```");
+        assert_eq!(parsed.files, [SourceFile::new("solution.py", "a\n\nb\n")]);
+        assert_eq!(parsed.notes, ["2 blocks of code were joined into solution.py"]);
+    }
+
+    #[test]
+    fn thoughts_before_the_answer_are_no_part_of_it() {
+        let parsed = read("<think>\n```python\nwrong\n```\n</think>\n```python\na\n```");
+        assert_eq!(parsed.files, [SourceFile::new("solution.py", "a\n")]);
+        assert_eq!(parsed.notes, ["what the model thought aloud was left out"]);
     }
 
     #[test]

@@ -185,7 +185,7 @@ async fn where_sessions_are_serializable_by_default_verbs_still_append_one_after
         submitted.unwrap().remove(0).unwrap();
     }
     let report = scene.check_chain().await;
-    assert_eq!((report.checked, report.first_bad), (80, None));
+    assert_eq!((report.checked, report.first_bad), (40, None));
 }
 
 #[tokio::test]

@@ -63,11 +63,11 @@ async fn a_call_that_is_dropped_half_way_leaves_nothing_half_written() {
         let there = scene.store.prds(&[batch[0].id, batch[1].id]).await.unwrap();
         assert!(there.is_empty() || there.len() == 2 && there[0].jobs == record.jobs, "{there:?}");
     }
-    let prds = scene.store.recent_prds(None, 1000).await.unwrap();
-    assert!(prds.len() >= 2 * answered);
+    // There is one writer: behind its answer, what was dropped has been written or will never be.
     scene.prd(1).await;
+    let prds = scene.store.recent_prds(None, 1000).await.unwrap();
+    assert!(prds.len() > 2 * answered);
     assert_eq!(scene.check_chain().await.first_bad, None);
-    // One entry a PRD and one a job.
-    let entries = prds.len() + prds.iter().map(|prd| prd.jobs.len()).sum::<usize>() + 2;
-    assert_eq!(scene.newest().await.0, entries as i64);
+    // One entry a PRD.
+    assert_eq!(scene.newest().await.0, prds.len() as i64);
 }

@@ -9,6 +9,7 @@ async fn log() -> Scene {
     let scene = Scene::new().await;
     let model = scene.model("m").await;
     scene.submitted(&model).await;
+    scene.model("n").await;
     assert!(scene.newest().await.0 >= 6);
     assert_eq!(scene.check_chain().await.first_bad, None);
     scene
