@@ -95,6 +95,12 @@ impl<A: ModelAdapter + ?Sized> ModelAdapter for Arc<A> {
 pub trait DeltaSink: Send + Sync {
     /// The next piece of the text.
     fn delta(&self, text: &str);
+
+    /// What was told so far is void, and the answer begins anew; answers whether that can be. Where it cannot, which is the default,
+    /// an answer that broke off in the middle is not asked for again.
+    fn restart(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(&str) + Send + Sync> DeltaSink for F {
