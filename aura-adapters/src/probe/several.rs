@@ -1,7 +1,6 @@
 //! Several probes of one machine, asked at once.
 
 use std::{
-    error::Error,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -105,8 +104,7 @@ impl Member {
                 resources
             }
             Ok(Err(error)) => {
-                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.complain(&format!("{error}{cause}"));
+                self.complain(&in_one_line(&error));
                 Resources::default()
             }
             Err(look) => {
@@ -133,6 +131,12 @@ impl Member {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An error with its causes.
+fn in_one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |cause| cause.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
