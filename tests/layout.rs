@@ -45,6 +45,7 @@ const NOT_IN_CORE: &[&str] = &[
     "async-openai",
     "ollama-rs",
     "nvml-wrapper",
+    "sysinfo",
     "rapidfuzz",
     "strsim",
     "process-wrap",

@@ -3,12 +3,14 @@
 //!
 //! | feature | adds | on by default |
 //! | --- | --- | --- |
-//! | `ollama` | [`OllamaAdapter`] and [`OllamaServer`]: models on an Ollama server, by its own API | no |
+//! | `ollama` | [`OllamaAdapter`], [`OllamaServer`] and [`OllamaProbe`]: models on an Ollama server, by its own API | no |
 //! | `openai` | [`OpenAiAdapter`]: OpenAI and every server that speaks its chat completions | no |
 //! | `gemini` | [`GeminiAdapter`]: Google's Gemini | no |
-//! | `http` | what these three share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
+//! | `nvml` | [`NvmlProbe`]: the GPUs, as NVIDIA's library tells of them; no driver is needed to build or to start | no |
+//! | `host` | [`HostProbe`]: memory and cores of the host, within the limits of our own container | no |
+//! | `http` | what the three vendors share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
-//! Without any feature there are [`OfflineAdapter`], [`LogAlerter`] and [`FixedProbe`], which need no network.
+//! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network.
 
 pub mod alert;
 pub mod error;
@@ -33,7 +35,13 @@ pub use model::{MaxTokensName, OpenAiAdapter, OpenAiBuilder};
 pub use model::{OfflineAdapter, OfflineBuilder, Skill};
 #[cfg(feature = "http")]
 pub use price::PriceTable;
-pub use probe::FixedProbe;
+#[cfg(feature = "host")]
+pub use probe::HostProbe;
+#[cfg(feature = "nvml")]
+pub use probe::NvmlProbe;
+#[cfg(feature = "ollama")]
+pub use probe::OllamaProbe;
+pub use probe::{FixedProbe, Probes};
 #[cfg(feature = "http")]
 pub use prompt::{PromptBook, PromptStyle};
 pub use secret::ApiKey;

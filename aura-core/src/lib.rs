@@ -56,7 +56,7 @@ pub use model::{Model, ModelIdentity, ModelKind, ModelProfile, Origin};
 pub use money::{Price, Usd};
 pub use plan::Plan;
 pub use prd::{AnswerFormat, Language, Limits, NewPrd, Prd, ReportFormat, SourceFile, TestSuite};
-pub use resources::{Gpu, Needs, Resources};
+pub use resources::{Gpu, Needs, Resident, Resources};
 pub use run::{ModelRun, ModelScore, ModelStats, NewRun, Promotion, Spending, Spent};
 pub use standing::{HrAction, Standing};
 pub use units::{Confidence, Fraction, Mebibytes, OutOfRange, Penalty, Score};

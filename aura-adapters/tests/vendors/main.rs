@@ -1,6 +1,6 @@
 //! The adapters of vendors against recorded traffic and hostile servers: the request is matched as well as the answer.
 #![cfg(all(feature = "openai", feature = "ollama", feature = "gemini"))]
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends where it fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends where it fails")]
 
 mod gemini;
 mod hostile;

@@ -9,8 +9,10 @@ use crate::{error::BoxError, resources::Resources};
 /// Looks at the machine.
 ///
 /// # Contract
-/// - Cheap enough to be asked before every pass of the scheduler.
+/// - Cheap enough to be asked once a second. The scheduler asks no oftener, and goes on without an answer after 2 s; what would
+///   block runs apart from the async threads.
 /// - What cannot be measured is absent, never 0; a machine without a GPU is no error.
+/// - Dropping the future ends the look.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait ResourceProbe: fmt::Debug + Send + Sync {

@@ -21,6 +21,7 @@ use super::{
         JobManager,
         attendance::{self, Notes},
         horizon::Horizon,
+        lookout::Lookout,
         schedule::{Scheduler, Waiting},
         select::Uniform,
     },
@@ -94,7 +95,8 @@ impl OrchestraBuilder {
         self
     }
 
-    /// What the machine has left (default: not looked at).
+    /// What the machine has left and which models are loaded (default: not looked at). It is asked at most once a second, and waited
+    /// for at most 2 s; what is unknown rules nothing out.
     pub fn probe(mut self, probe: impl ResourceProbe + 'static) -> Self {
         self.probe = Some(Arc::new(probe));
         self
@@ -220,7 +222,7 @@ impl OrchestraBuilder {
             manager: Arc::clone(&manager),
             duties: Arc::clone(&duties),
             policy,
-            probe: self.probe,
+            lookout: Lookout::new(self.probe, Arc::clone(&clock)),
             adapters: Arc::clone(&adapters),
             waiting: waiting.clone(),
             horizon: Horizon::default(),

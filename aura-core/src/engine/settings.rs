@@ -17,7 +17,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How often every loop looks for work that nobody told it about (default 1 s).
     pub poll: Duration,
-    /// Most local models that may be busy at once (default 3).
+    /// Most local models that may be busy or loaded at once, whoever loaded them (default 3). Which are loaded, a probe tells; without
+    /// one, those that are busy count.
     pub max_local: usize,
     /// A model counts as worked for when a worker asked for its jobs within this time (default 60 s). Jobs go to such models
     /// first, and come back from the others.

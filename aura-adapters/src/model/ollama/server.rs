@@ -167,6 +167,11 @@ impl OllamaServer {
         Ok(Self { endpoint, base_url: url, key })
     }
 
+    /// Where it is reached, as the profiles of its models say.
+    pub(crate) fn address(&self) -> &str {
+        self.base_url.trim().trim_end_matches('/')
+    }
+
     /// The server's version, such as `0.11.4`.
     ///
     /// # Errors

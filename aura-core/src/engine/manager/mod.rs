@@ -4,6 +4,7 @@ pub(crate) mod attendance;
 pub(crate) mod capacity;
 mod feedback;
 pub(crate) mod horizon;
+pub(crate) mod lookout;
 pub(crate) mod schedule;
 pub mod select;
 

@@ -13,10 +13,11 @@ use super::{
     attendance::{attended, passed},
     capacity::Fleet,
     horizon::{FARTHEST, Horizon, PASS},
+    lookout::Lookout,
 };
 use crate::{
     contract::{
-        Candidate, Candidates, ModelAdapter, ResourceProbe, SelectionPolicy, Store,
+        Candidate, Candidates, ModelAdapter, SelectionPolicy, Store,
         store::{Assignment, Duty, JobFilter},
     },
     engine::{
@@ -27,7 +28,6 @@ use crate::{
     ids::{JobId, ModelId, ModelName, PrdId},
     job::{Job, JobStatus},
     model::Model,
-    resources::Resources,
     run::ModelStats,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Scheduler {
     pub(crate) manager: Arc<JobManager>,
     pub(crate) duties: Arc<Duties>,
     pub(crate) policy: Arc<dyn SelectionPolicy>,
-    pub(crate) probe: Option<Arc<dyn ResourceProbe>>,
+    pub(crate) lookout: Lookout,
     /// Those in this process: what stands before them is known here.
     pub(crate) adapters: Arc<HashMap<ModelName, Arc<dyn ModelAdapter>>>,
     pub(crate) waiting: Waiting,
@@ -226,11 +226,11 @@ impl Scheduler {
         )?;
         let stats: HashMap<_, _> = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
         let attended = attended(models, &load, manager.clock.now(), manager.settings.attendance);
-        let resources = self.resources().await;
+        let sight = self.lookout.look().await;
         let mut round = Round {
             models,
             stats,
-            fleet: Fleet::new(models, &load, attended, manager.settings.max_local, resources),
+            fleet: Fleet::new(models, &load, attended, manager.settings.max_local, sight),
             taken,
             shut: self.shut(models),
         };
@@ -260,17 +260,6 @@ impl Scheduler {
             Some((model.id, format!("{}: {}", shut.name, shut.state)))
         };
         models.iter().filter_map(gate).collect()
-    }
-
-    async fn resources(&self) -> Resources {
-        let Some(probe) = &self.probe else { return Resources::default() };
-        match probe.snapshot().await {
-            Ok(resources) => resources,
-            Err(error) => {
-                tracing::warn!(%error, "resources are unknown for this pass");
-                Resources::default()
-            }
-        }
     }
 }
 
