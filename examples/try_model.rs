@@ -83,7 +83,10 @@ async fn ask(prompt: &str) -> Result<(), Failure> {
     println!("confidence {:?}", generation.self_confidence);
     let cost = profile.price.and_then(|price| price.cost(&generation.usage));
     let as_of = PriceTable::embedded().as_of();
-    println!("cost       {}", cost.map_or_else(|| "not known".to_owned(), |cost| format!("{cost} by prices of {as_of}")));
+    println!(
+        "cost       {}",
+        cost.map_or_else(|| "not known".to_owned(), |cost| format!("{cost} by prices of {as_of}"))
+    );
     println!("pieces     {:?}", generation.artifacts.iter().map(|piece| piece.kind).collect::<Vec<_>>());
     Ok(())
 }
@@ -96,8 +99,14 @@ async fn installed() -> Result<(), Failure> {
     for model in server.installed().await? {
         let needs = server.needs(&model, 8192).await?;
         let loaded = resident.iter().find(|loaded| loaded.name == model.name);
-        let really = loaded.map_or_else(|| "not loaded".to_owned(), |loaded| format!("loaded: {} of {} on GPUs", loaded.vram, loaded.total));
-        println!("{:<32} {:>6} {:<8} needs {} with 8192 tokens; {really}", model.name, model.parameter_size, model.quantization, needs.vram);
+        let really = loaded.map_or_else(
+            || "not loaded".to_owned(),
+            |loaded| format!("loaded: {} of {} on GPUs", loaded.vram, loaded.total),
+        );
+        println!(
+            "{:<32} {:>6} {:<8} needs {} with 8192 tokens; {really}",
+            model.name, model.parameter_size, model.quantization, needs.vram
+        );
     }
     Ok(())
 }

@@ -2,7 +2,13 @@
 
 #[cfg(feature = "gemini")]
 pub use aura_adapters::GeminiAdapter;
-pub use aura_adapters::{ApiKey, FixedProbe, LogAlerter, OfflineAdapter, Skill};
+#[cfg(feature = "host")]
+pub use aura_adapters::HostProbe;
+#[cfg(feature = "nvml")]
+pub use aura_adapters::NvmlProbe;
+#[cfg(feature = "ollama")]
+pub use aura_adapters::OllamaProbe;
+pub use aura_adapters::{ApiKey, FixedProbe, LogAlerter, OfflineAdapter, Probes, Skill};
 #[cfg(feature = "ollama")]
 pub use aura_adapters::{KeepAlive, OllamaAdapter, OllamaServer};
 #[cfg(feature = "openai")]

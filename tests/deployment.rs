@@ -101,7 +101,8 @@ fn every_service_has_a_health_check_and_nothing_is_published_beyond_this_machine
 fn every_variable_of_a_worker_and_of_the_manager_is_one_that_the_program_reads() {
     let source = |folders: &[&str]| {
         let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).expect("a folder"));
-        let read = |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.expect("entry").path()).unwrap_or_default();
+        let read =
+            |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.expect("entry").path()).unwrap_or_default();
         files.map(read).collect::<String>()
     };
     let worker = source(&["examples/worker", "examples/hiring"]);
@@ -114,9 +115,11 @@ fn every_variable_of_a_worker_and_of_the_manager_is_one_that_the_program_reads()
         };
         let variables: Vec<String> = match &service["environment"] {
             Yaml::Hash(hash) => hash.keys().filter_map(Yaml::as_str).map(str::to_owned).collect(),
-            Yaml::Array(list) => {
-                list.iter().filter_map(Yaml::as_str).filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect()
-            }
+            Yaml::Array(list) => list
+                .iter()
+                .filter_map(Yaml::as_str)
+                .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+                .collect(),
             other => panic!("{name}: {other:?}"),
         };
         for variable in variables.iter().filter(|variable| !variable.starts_with("NVIDIA_")) {
@@ -138,7 +141,10 @@ fn the_images_run_as_nobody_in_particular_and_are_built_from_the_examples_that_t
     assert!(dockerfile.contains("\nUSER aura\n") && dockerfile.contains("--uid 10001"));
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
     let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
-    assert!(dockerfile.contains(&format!("FROM rust:{}-slim", version.trim_matches('"'))), "the image builds with another Rust");
+    assert!(
+        dockerfile.contains(&format!("FROM rust:{}-slim", version.trim_matches('"'))),
+        "the image builds with another Rust"
+    );
     for example in ["server", "worker"] {
         assert!(dockerfile.contains(&format!("--example {example}")) && root().join("examples").join(example).exists());
     }

@@ -69,9 +69,9 @@ async fn streamed(employee: &Built) -> Result<String, String> {
 async fn nothing(employee: &Built) -> Result<String, String> {
     let employee = employee.as_ref().map_err(Clone::clone)?;
     match employee.generate(&GenerateRequest::new("Something else")).await {
-        Err(error @ (AdapterError::UnknownModel { .. } | AdapterError::Rejected { .. } | AdapterError::Failed { .. })) => {
-            Ok(error.to_string().chars().take(90).collect())
-        }
+        Err(
+            error @ (AdapterError::UnknownModel { .. } | AdapterError::Rejected { .. } | AdapterError::Failed { .. }),
+        ) => Ok(error.to_string().chars().take(90).collect()),
         other => Err(format!("{other:?}")),
     }
 }

@@ -13,7 +13,8 @@ const HEAD: &str = "def add(a, b):\n    \"\"\"Return the sum of a and b.\"\"\"\n
 
 pub(crate) async fn check(llama: &str, proxy: &str, report: &mut Report) {
     let openai = || {
-        let employee = OpenAiAdapter::builder("gemma3:270m").base_url(format!("{llama}/v1")).provider("llama.cpp").local();
+        let employee =
+            OpenAiAdapter::builder("gemma3:270m").base_url(format!("{llama}/v1")).provider("llama.cpp").local();
         employee.temperature(0.0).seed(1).max_tokens(48).prompt_style(PromptStyle::Complete).build()
     };
     report.check("llama.cpp, whole, with confidence", ask(openai(), Ask::Whole, true).await);

@@ -35,7 +35,8 @@ impl Report {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let url = |name: &str| env::var(name).map_err(|_| format!("{name} is not set: run scripts/test-upstreams, which does"));
+    let url =
+        |name: &str| env::var(name).map_err(|_| format!("{name} is not set: run scripts/test-upstreams, which does"));
     let urls = ["LLMOCK_URL", "AIMOCK_URL", "LLAMA_URL", "OLLAMA_PROXY_URL"].map(url);
     let [Ok(llmock), Ok(aimock), Ok(llama), Ok(proxy)] = urls else {
         let missing: Vec<_> = urls.into_iter().filter_map(Result::err).collect();
