@@ -1,0 +1,33 @@
+//! What can be put around any adapter, in any order: each layer is an adapter too.
+//!
+//! | layer | what it does |
+//! | --- | --- |
+//! | [`Trace`] | writes in the log how each call went |
+//!
+//! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
+//!
+//! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
+
+mod ask;
+mod trace;
+
+use aura_core::ModelAdapter;
+
+pub use trace::Trace;
+
+/// Puts layers around an adapter, from the inside to the outside. After each, its own setters can follow.
+///
+/// # Examples
+/// ```
+/// use aura_adapters::{AdapterExt, OfflineAdapter};
+/// let model = OfflineAdapter::builder("employee").build()?.trace();
+/// # Ok::<(), aura_adapters::BuildError>(())
+/// ```
+pub trait AdapterExt: ModelAdapter + Sized {
+    /// Writes in the log how each call went.
+    fn trace(self) -> Trace<Self> {
+        Trace::new(self)
+    }
+}
+
+impl<A: ModelAdapter> AdapterExt for A {}
