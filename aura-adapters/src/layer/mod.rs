@@ -3,16 +3,21 @@
 //! | layer | what it does |
 //! | --- | --- |
 //! | [`Trace`] | writes in the log how each call went |
+//! | [`Retry`] | tries again what may pass the second time |
 //!
 //! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
 //!
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
 mod ask;
+mod retry;
+mod retry_budget;
 mod trace;
 
 use aura_core::ModelAdapter;
 
+pub use retry::Retry;
+pub use retry_budget::RetryBudget;
 pub use trace::Trace;
 
 /// Puts layers around an adapter, from the inside to the outside. After each, its own setters can follow.
@@ -20,10 +25,15 @@ pub use trace::Trace;
 /// # Examples
 /// ```
 /// use aura_adapters::{AdapterExt, OfflineAdapter};
-/// let model = OfflineAdapter::builder("employee").build()?.trace();
+/// let model = OfflineAdapter::builder("employee").build()?.retry().tries(5).trace();
 /// # Ok::<(), aura_adapters::BuildError>(())
 /// ```
 pub trait AdapterExt: ModelAdapter + Sized {
+    /// Tries again what may pass the second time: 3 tries by default.
+    fn retry(self) -> Retry<Self> {
+        Retry::new(self)
+    }
+
     /// Writes in the log how each call went.
     fn trace(self) -> Trace<Self> {
         Trace::new(self)
