@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`Trace`] | writes in the log how each call went |
 //! | [`Retry`] | tries again what may pass the second time |
+//! | [`Timeout`] | ends a call that takes too long |
 //!
 //! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
 //!
@@ -12,12 +13,16 @@
 mod ask;
 mod retry;
 mod retry_budget;
+mod timeout;
 mod trace;
+
+use std::time::Duration;
 
 use aura_core::ModelAdapter;
 
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
+pub use timeout::Timeout;
 pub use trace::Trace;
 
 /// Puts layers around an adapter, from the inside to the outside. After each, its own setters can follow.
@@ -32,6 +37,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Tries again what may pass the second time: 3 tries by default.
     fn retry(self) -> Retry<Self> {
         Retry::new(self)
+    }
+
+    /// Ends a call that takes longer than `whole`.
+    fn timeout(self, whole: Duration) -> Timeout<Self> {
+        Timeout::new(self).whole(whole)
     }
 
     /// Writes in the log how each call went.
