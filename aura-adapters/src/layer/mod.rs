@@ -5,12 +5,14 @@
 //! | [`Trace`] | writes in the log how each call went |
 //! | [`Retry`] | tries again what may pass the second time |
 //! | [`Timeout`] | ends a call that takes too long |
+//! | [`ConcurrencyLimit`] | lets so many calls through at once |
 //!
 //! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
 //!
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
 mod ask;
+mod concurrency;
 mod retry;
 mod retry_budget;
 mod timeout;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use aura_core::ModelAdapter;
 
+pub use concurrency::ConcurrencyLimit;
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
 pub use timeout::Timeout;
@@ -42,6 +45,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Ends a call that takes longer than `whole`.
     fn timeout(self, whole: Duration) -> Timeout<Self> {
         Timeout::new(self).whole(whole)
+    }
+
+    /// Lets as many calls through at once as the profile's `concurrency` says.
+    fn concurrency_limit(self) -> ConcurrencyLimit<Self> {
+        ConcurrencyLimit::new(self)
     }
 
     /// Writes in the log how each call went.
