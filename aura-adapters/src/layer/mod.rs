@@ -6,6 +6,7 @@
 //! | [`Retry`] | tries again what may pass the second time |
 //! | [`Timeout`] | ends a call that takes too long |
 //! | [`ConcurrencyLimit`] | lets so many calls through at once |
+//! | [`RateLimit`] | keeps within requests and tokens a minute |
 //!
 //! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
 //!
@@ -13,6 +14,8 @@
 
 mod ask;
 mod concurrency;
+mod estimate;
+mod rate_limit;
 mod retry;
 mod retry_budget;
 mod timeout;
@@ -23,6 +26,7 @@ use std::time::Duration;
 use aura_core::ModelAdapter;
 
 pub use concurrency::ConcurrencyLimit;
+pub use rate_limit::RateLimit;
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
 pub use timeout::Timeout;
@@ -50,6 +54,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Lets as many calls through at once as the profile's `concurrency` says.
     fn concurrency_limit(self) -> ConcurrencyLimit<Self> {
         ConcurrencyLimit::new(self)
+    }
+
+    /// Keeps within requests and tokens a minute; no limit is set by default.
+    fn rate_limit(self) -> RateLimit<Self> {
+        RateLimit::new(self)
     }
 
     /// Writes in the log how each call went.
