@@ -3,6 +3,7 @@
 //! | layer | what it does |
 //! | --- | --- |
 //! | [`Trace`] | writes in the log how each call went |
+//! | [`CircuitBreaker`] | leaves a vendor that is down alone for a while |
 //! | [`Retry`] | tries again what may pass the second time |
 //! | [`Timeout`] | ends a call that takes too long |
 //! | [`ConcurrencyLimit`] | lets so many calls through at once |
@@ -13,6 +14,7 @@
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
 mod ask;
+mod circuit_breaker;
 mod concurrency;
 mod estimate;
 mod rate_limit;
@@ -25,6 +27,7 @@ use std::time::Duration;
 
 use aura_core::ModelAdapter;
 
+pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::ConcurrencyLimit;
 pub use rate_limit::RateLimit;
 pub use retry::Retry;
@@ -59,6 +62,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Keeps within requests and tokens a minute; no limit is set by default.
     fn rate_limit(self) -> RateLimit<Self> {
         RateLimit::new(self)
+    }
+
+    /// Asks nobody for a while after 5 failures in a row.
+    fn circuit_breaker(self) -> CircuitBreaker<Self> {
+        CircuitBreaker::new(self)
     }
 
     /// Writes in the log how each call went.
