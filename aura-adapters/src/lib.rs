@@ -11,7 +11,7 @@
 //! | `http` | what the three vendors share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
 //! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network, and the
-//! [layers](layer) that go around any adapter: [`Trace`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`], [`RateLimit`], [`CircuitBreaker`].
+//! [layers](layer) that go around any adapter: [`Trace`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`], [`RateLimit`], [`CircuitBreaker`], [`Budget`].
 
 pub mod alert;
 pub mod error;
@@ -28,7 +28,10 @@ pub mod secret;
 
 pub use alert::LogAlerter;
 pub use error::BuildError;
-pub use layer::{AdapterExt, CircuitBreaker, ConcurrencyLimit, RateLimit, Retry, RetryBudget, Timeout, Trace};
+pub use layer::{
+    AdapterExt, Amount, Budget, Cap, CircuitBreaker, ConcurrencyLimit, Ledger, RateLimit, Retry, RetryBudget, Timeout,
+    Trace,
+};
 #[cfg(feature = "gemini")]
 pub use model::{GeminiAdapter, GeminiBuilder};
 #[cfg(feature = "ollama")]

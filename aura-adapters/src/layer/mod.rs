@@ -8,15 +8,18 @@
 //! | [`Timeout`] | ends a call that takes too long |
 //! | [`ConcurrencyLimit`] | lets so many calls through at once |
 //! | [`RateLimit`] | keeps within requests and tokens a minute |
+//! | [`Budget`] | keeps within money and tokens for a run, a day, a project |
 //!
 //! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
 //!
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
 mod ask;
+mod budget;
 mod circuit_breaker;
 mod concurrency;
 mod estimate;
+mod ledger;
 mod rate_limit;
 mod retry;
 mod retry_budget;
@@ -27,8 +30,10 @@ use std::time::Duration;
 
 use aura_core::ModelAdapter;
 
+pub use budget::Budget;
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::ConcurrencyLimit;
+pub use ledger::{Amount, Cap, Ledger};
 pub use rate_limit::RateLimit;
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
@@ -67,6 +72,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Asks nobody for a while after 5 failures in a row.
     fn circuit_breaker(self) -> CircuitBreaker<Self> {
         CircuitBreaker::new(self)
+    }
+
+    /// Asks only while these books have money and tokens left.
+    fn budget(self, ledger: Ledger) -> Budget<Self> {
+        Budget::new(self, ledger)
     }
 
     /// Writes in the log how each call went.
