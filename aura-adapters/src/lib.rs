@@ -11,7 +11,8 @@
 //! | `http` | what the three vendors share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
 //! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network, and the
-//! [layers](layer) that go around any adapter: [`Trace`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`], [`RateLimit`], [`CircuitBreaker`], [`Budget`].
+//! [layers](layer) that go around any adapter: [`Trace`], [`CircuitBreaker`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`],
+//! [`RateLimit`], [`Budget`] and [`Cache`].
 
 pub mod alert;
 pub mod error;
@@ -29,8 +30,8 @@ pub mod secret;
 pub use alert::LogAlerter;
 pub use error::BuildError;
 pub use layer::{
-    AdapterExt, Amount, Budget, Cap, CircuitBreaker, ConcurrencyLimit, Ledger, RateLimit, Retry, RetryBudget, Timeout,
-    Trace,
+    AdapterExt, Amount, Budget, Cache, CacheMode, Cap, CircuitBreaker, ConcurrencyLimit, Ledger, RateLimit, Recordings,
+    Retry, RetryBudget, Timeout, Trace,
 };
 #[cfg(feature = "gemini")]
 pub use model::{GeminiAdapter, GeminiBuilder};

@@ -9,18 +9,35 @@
 //! | [`ConcurrencyLimit`] | lets so many calls through at once |
 //! | [`RateLimit`] | keeps within requests and tokens a minute |
 //! | [`Budget`] | keeps within money and tokens for a run, a day, a project |
+//! | [`Cache`] | answers again what was answered before |
 //!
-//! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside.
+//! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside:
+//!
+//! ```
+//! use aura_adapters::{AdapterExt, Cap, Ledger, OfflineAdapter};
+//! use std::time::Duration;
+//! let ledger = Ledger::new().per_day(Cap::tokens(1_000_000));
+//! let model = OfflineAdapter::builder("employee").build()?
+//!     .timeout(Duration::from_secs(120))
+//!     .budget(ledger)
+//!     .retry()
+//!     .tries(2)
+//!     .circuit_breaker()
+//!     .trace();
+//! # Ok::<(), aura_adapters::BuildError>(())
+//! ```
 //!
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
 mod ask;
 mod budget;
+mod cache;
 mod circuit_breaker;
 mod concurrency;
 mod estimate;
 mod ledger;
 mod rate_limit;
+mod recordings;
 mod retry;
 mod retry_budget;
 mod timeout;
@@ -31,10 +48,12 @@ use std::time::Duration;
 use aura_core::ModelAdapter;
 
 pub use budget::Budget;
+pub use cache::{Cache, CacheMode};
 pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::ConcurrencyLimit;
 pub use ledger::{Amount, Cap, Ledger};
 pub use rate_limit::RateLimit;
+pub use recordings::Recordings;
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
 pub use timeout::Timeout;
@@ -82,6 +101,11 @@ pub trait AdapterExt: ModelAdapter + Sized {
     /// Writes in the log how each call went.
     fn trace(self) -> Trace<Self> {
         Trace::new(self)
+    }
+
+    /// Answers again from these recordings what was answered before, and records the rest.
+    fn cache(self, recordings: Recordings) -> Cache<Self> {
+        Cache::new(self, recordings)
     }
 }
 
