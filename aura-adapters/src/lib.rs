@@ -12,7 +12,7 @@
 //!
 //! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network, and the
 //! [layers](layer) that go around any adapter: [`Trace`], [`CircuitBreaker`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`],
-//! [`RateLimit`], [`Budget`] and [`Cache`].
+//! [`RateLimit`], [`Budget`] and [`Cache`]. [`with_default_layers`] puts the usual ones on.
 
 pub mod alert;
 pub mod error;
@@ -31,7 +31,7 @@ pub use alert::LogAlerter;
 pub use error::BuildError;
 pub use layer::{
     AdapterExt, Amount, Budget, Cache, CacheMode, Cap, CircuitBreaker, ConcurrencyLimit, Ledger, RateLimit, Recordings,
-    Retry, RetryBudget, Timeout, Trace,
+    Retry, RetryBudget, Timeout, Trace, with_default_layers,
 };
 #[cfg(feature = "gemini")]
 pub use model::{GeminiAdapter, GeminiBuilder};

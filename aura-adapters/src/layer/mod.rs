@@ -11,7 +11,8 @@
 //! | [`Budget`] | keeps within money and tokens for a run, a day, a project |
 //! | [`Cache`] | answers again what was answered before |
 //!
-//! The outermost layer sees a call first; [`AdapterExt`] writes them from the inside to the outside:
+//! The outermost layer sees a call first. [`with_default_layers`] gives the usual ones in the usual order; [`AdapterExt`] writes any
+//! other one from the inside to the outside:
 //!
 //! ```
 //! use aura_adapters::{AdapterExt, Cap, Ledger, OfflineAdapter};
@@ -58,6 +59,29 @@ pub use retry::Retry;
 pub use retry_budget::RetryBudget;
 pub use timeout::Timeout;
 pub use trace::Trace;
+
+/// Puts the usual layers around an adapter: `Trace > CircuitBreaker > Retry > ConcurrencyLimit > inner`, each as it is by default.
+///
+/// - [`Trace`] is outermost, so that one line stands for what the caller saw, with all tries and waits.
+/// - [`CircuitBreaker`] stands outside of the retries: it counts calls that failed for good, and while it is open nothing is tried.
+/// - [`Retry`] stands outside of the limit, so that a call gives its place to another while it waits for the next try.
+/// - [`ConcurrencyLimit`] has as many places as the profile's `concurrency`.
+///
+/// There is no [`Budget`], because nobody but you knows the sum, and no [`Timeout`]: every request has its own, and vendors'
+/// builders have one.
+///
+/// # Examples
+/// ```
+/// use aura_adapters::{OfflineAdapter, with_default_layers};
+/// use aura_core::ModelAdapter;
+/// let model = with_default_layers(OfflineAdapter::builder("employee").build()?);
+/// let names: Vec<_> = model.gates().into_iter().map(|gate| gate.name).collect();
+/// assert_eq!(names, ["circuit breaker", "retry", "concurrency limit"]);
+/// # Ok::<(), aura_adapters::BuildError>(())
+/// ```
+pub fn with_default_layers<A: ModelAdapter>(inner: A) -> impl ModelAdapter {
+    inner.concurrency_limit().retry().circuit_breaker().trace()
+}
 
 /// Puts layers around an adapter, from the inside to the outside. After each, its own setters can follow.
 ///
