@@ -10,12 +10,15 @@
 //! | `host` | [`HostProbe`]: memory and cores of the host, within the limits of our own container | no |
 //! | `http` | what the three vendors share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
-//! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network.
+//! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network, and the
+//! [layers](layer) that go around any adapter: [`Trace`], [`CircuitBreaker`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`],
+//! [`RateLimit`], [`Budget`] and [`Cache`]. [`with_default_layers`] puts the usual ones on.
 
 pub mod alert;
 pub mod error;
 #[cfg(feature = "http")]
 mod http;
+pub mod layer;
 pub mod model;
 #[cfg(feature = "http")]
 pub mod price;
@@ -26,6 +29,10 @@ pub mod secret;
 
 pub use alert::LogAlerter;
 pub use error::BuildError;
+pub use layer::{
+    AdapterExt, Amount, Budget, Cache, CacheMode, Cap, CircuitBreaker, ConcurrencyLimit, Ledger, RateLimit, Recordings,
+    Retry, RetryBudget, Timeout, Trace, with_default_layers,
+};
 #[cfg(feature = "gemini")]
 pub use model::{GeminiAdapter, GeminiBuilder};
 #[cfg(feature = "ollama")]

@@ -1,0 +1,95 @@
+//! What is tried again, when, and how often.
+
+use std::{sync::Arc, time::Duration};
+
+use aura_adapters::{AdapterExt, RetryBudget};
+use aura_core::{AdapterError, GenerateRequest, ModelAdapter};
+
+use crate::script::{Scripted, Step, Text, ask, busy, failed, rejected, seconds, truncated, unauthorized, unknown};
+
+#[tokio::test(start_paused = true)]
+async fn it_comes_back_when_the_vendor_said_and_not_before() {
+    let model = Scripted::new(|call| if call < 3 { Step::fails(busy(Some(seconds(7)))) } else { Step::answers() });
+    model.clone().retry().generate(&ask()).await.expect("an answer");
+    assert_eq!(model.starts(), [seconds(0), seconds(7), seconds(14)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_gives_up_at_once_when_the_vendor_asks_for_too_long_a_wait() {
+    let model = Scripted::new(|_| Step::fails(busy(Some(seconds(61)))));
+    assert!(model.clone().retry().generate(&ask()).await.is_err());
+    assert_eq!(model.calls(), 1);
+    let patient = model.clone().retry().max_wait(seconds(61)).tries(2);
+    assert!(patient.generate(&ask()).await.is_err());
+    assert_eq!(model.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_gives_up_when_the_requests_own_time_would_pass() {
+    let model = Scripted::new(|_| Step::fails(busy(Some(seconds(7)))));
+    let request = GenerateRequest { timeout: seconds(10), ..ask() };
+    assert!(matches!(model.clone().retry().generate(&request).await, Err(AdapterError::Busy { .. })));
+    assert_eq!(model.starts(), [seconds(0), seconds(7)]);
+    let timeouts: Vec<_> = model.requests().iter().map(|request| request.timeout).collect();
+    assert_eq!(timeouts, [seconds(10), seconds(3)], "a later try has only what is left");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_word_of_the_vendor_waits_are_drawn_under_a_bound_that_doubles() {
+    let mut waits = Vec::new();
+    for _ in 0..50 {
+        let model = Scripted::new(|_| Step::fails(failed()));
+        assert!(model.clone().retry().tries(5).cap(seconds(2)).generate(&ask()).await.is_err());
+        let starts = model.starts();
+        assert_eq!(starts.len(), 5);
+        let bounds = [500, 1000, 2000, 2000].map(Duration::from_millis);
+        for (pair, bound) in starts.windows(2).zip(bounds) {
+            // tokio's timer rounds up to a millisecond.
+            assert!(pair[1] - pair[0] <= bound + Duration::from_millis(1), "{starts:?}");
+        }
+        waits.push(starts[1]);
+    }
+    waits.sort();
+    waits.dedup();
+    assert!(waits.len() > 10, "the waits are all alike: {waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_pass_is_never_tried_again() {
+    let shut = || AdapterError::Shut { gate: "budget", reason: "spent".to_owned(), retry_after: None };
+    let refused = || AdapterError::Refused("no".to_owned());
+    for error in [rejected, unauthorized, unknown, shut, refused] {
+        let model = Scripted::new(move |_| Step::fails(error()));
+        assert!(model.clone().retry().generate(&ask()).await.is_err());
+        assert!(model.clone().retry().stream(&ask(), Arc::new(Text::default())).await.is_err());
+        assert_eq!(model.calls(), 2, "{}", error());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_vendor_is_hardly_asked_more_often_than_there_are_calls() {
+    let model = Scripted::new(|_| Step::fails(busy(Some(Duration::ZERO))));
+    let layer = model.clone().retry().retry_budget(RetryBudget::new(10, 4));
+    for _ in 0..100 {
+        assert!(layer.generate(&ask()).await.is_err());
+    }
+    assert_eq!(model.calls(), 114);
+    assert_eq!(layer.gates()[0].state, "14 of 14 retries made in the last minute");
+    tokio::time::sleep(seconds(65)).await;
+    assert!(layer.generate(&ask()).await.is_err());
+    assert_eq!(model.calls(), 117, "a minute later there are retries again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_tried_again_only_while_nothing_was_told() {
+    let silent = Scripted::new(|call| if call == 1 { Step::fails(truncated()) } else { Step::answers() });
+    let text = Arc::new(Text::default());
+    silent.clone().retry().stream(&ask(), text.clone()).await.expect("an answer");
+    assert_eq!((silent.calls(), text.read().as_str()), (2, "ok"));
+
+    let told = Scripted::new(|_| Step::fails(truncated()).pieces(vec![(seconds(0), "hal")]));
+    let text = Arc::new(Text::default());
+    let error = told.clone().retry().stream(&ask(), text.clone()).await.expect_err("broke off");
+    assert!(matches!(error, AdapterError::Truncated { .. }));
+    assert_eq!((told.calls(), text.read().as_str()), (1, "hal"));
+}
