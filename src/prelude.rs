@@ -8,7 +8,9 @@ pub use aura_adapters::HostProbe;
 pub use aura_adapters::NvmlProbe;
 #[cfg(feature = "ollama")]
 pub use aura_adapters::OllamaProbe;
-pub use aura_adapters::{ApiKey, FixedProbe, LogAlerter, OfflineAdapter, Probes, Skill};
+pub use aura_adapters::{
+    AdapterExt, ApiKey, Cap, FixedProbe, Ledger, LogAlerter, OfflineAdapter, Probes, Skill, with_default_layers,
+};
 #[cfg(feature = "ollama")]
 pub use aura_adapters::{KeepAlive, OllamaAdapter, OllamaServer};
 #[cfg(feature = "openai")]

@@ -30,7 +30,7 @@ pub enum BuildError {
 
 impl BuildError {
     /// A setting that cannot be accepted.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
     pub(crate) fn invalid(setting: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid { setting, reason: reason.into() }
     }

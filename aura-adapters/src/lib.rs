@@ -8,7 +8,6 @@
 //! | `gemini` | [`GeminiAdapter`]: Google's Gemini | no |
 //! | `nvml` | [`NvmlProbe`]: the GPUs, as NVIDIA's library tells of them; no driver is needed to build or to start | no |
 //! | `host` | [`HostProbe`]: memory and cores of the host, within the limits of our own container | no |
-//! | `http` | what the three vendors share, [`PromptBook`] and [`PriceTable`]; each of them turns it on | no |
 //!
 //! Without any feature there are [`OfflineAdapter`], [`LogAlerter`], [`FixedProbe`] and [`Probes`], which need no network, and the
 //! [layers](layer) that go around any adapter: [`Trace`], [`CircuitBreaker`], [`Retry`], [`Timeout`], [`ConcurrencyLimit`],
@@ -16,14 +15,14 @@
 
 pub mod alert;
 pub mod error;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 mod http;
 pub mod layer;
 pub mod model;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub mod price;
 pub mod probe;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub mod prompt;
 pub mod secret;
 
@@ -40,7 +39,7 @@ pub use model::{InstalledModel, KeepAlive, OllamaAdapter, OllamaBuilder, OllamaS
 #[cfg(feature = "openai")]
 pub use model::{MaxTokensName, OpenAiAdapter, OpenAiBuilder};
 pub use model::{OfflineAdapter, OfflineBuilder, Skill};
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub use price::PriceTable;
 #[cfg(feature = "host")]
 pub use probe::HostProbe;
@@ -49,6 +48,6 @@ pub use probe::NvmlProbe;
 #[cfg(feature = "ollama")]
 pub use probe::OllamaProbe;
 pub use probe::{FixedProbe, Probes};
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub use prompt::{PromptBook, PromptStyle};
 pub use secret::ApiKey;

@@ -41,14 +41,14 @@ impl ApiKey {
 }
 
 /// Masks a key in a text that comes in pieces: the key may stand across two of them.
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 #[derive(Debug)]
 pub(crate) struct Redactor<'a> {
     key: Option<&'a ApiKey>,
     held: String,
 }
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 impl<'a> Redactor<'a> {
     pub(crate) fn new(key: Option<&'a ApiKey>) -> Self {
         Self { key: key.filter(|key| !key.0.is_empty()), held: String::new() }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
     fn a_key_that_comes_in_pieces_is_masked_and_nothing_else_is_lost() {
         let key = ApiKey::new("sk-1");
         let text = "as-sk-sk-1 s sk-";

@@ -43,8 +43,10 @@ impl Default for Patience {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Auth {
     /// `Authorization: Bearer KEY`.
+    #[cfg(any(feature = "ollama", feature = "openai"))]
     Bearer,
     /// A header of its own.
+    #[cfg(feature = "gemini")]
     Header(&'static str),
 }
 
@@ -129,7 +131,9 @@ impl Endpoint {
         let url = self.base.join(path).map_err(|error| AdapterError::Setup(format!("the path {path}: {error}")))?;
         let request = self.client.request(method, url);
         Ok(match (&self.key, self.auth) {
+            #[cfg(any(feature = "ollama", feature = "openai"))]
             (Some(key), Auth::Bearer) => request.bearer_auth(key.expose()),
+            #[cfg(feature = "gemini")]
             (Some(key), Auth::Header(name)) => request.header(name, key.expose()),
             (None, _) => request,
         })
@@ -151,7 +155,15 @@ impl Endpoint {
         let mut said = Said::read(&body);
         said.message = self.redact(said.message);
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        Err((self.failure)(Failure { provider, model, status, wait, body, said }))
+        Err((self.failure)(Failure {
+            provider,
+            model,
+            status,
+            wait,
+            #[cfg(feature = "gemini")]
+            body,
+            said,
+        }))
     }
 
     /// An error line, or an error in place of an answer, that came with a status of success.
@@ -163,7 +175,15 @@ impl Endpoint {
             code.and_then(|code| reqwest::StatusCode::from_u16(code).ok()).filter(|status| !status.is_success());
         let status = status.unwrap_or(reqwest::StatusCode::INTERNAL_SERVER_ERROR);
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        (self.failure)(Failure { provider, model, status, wait: None, body: body.to_vec(), said })
+        (self.failure)(Failure {
+            provider,
+            model,
+            status,
+            wait: None,
+            #[cfg(feature = "gemini")]
+            body: body.to_vec(),
+            said,
+        })
     }
 
     fn unreachable(&self, error: reqwest::Error) -> AdapterError {
@@ -196,6 +216,7 @@ impl Endpoint {
         AdapterError::NoAnswer { provider: self.provider.clone(), message: self.redact(message.into()) }
     }
 
+    #[cfg(any(feature = "openai", feature = "gemini"))]
     pub(crate) fn refused(&self, message: impl Into<String>) -> AdapterError {
         AdapterError::Refused(self.redact(message.into()))
     }

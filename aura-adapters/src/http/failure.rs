@@ -47,6 +47,7 @@ impl Said {
         }
     }
 
+    #[cfg(any(test, feature = "openai"))]
     pub(crate) fn has(&self, code: &str) -> bool {
         self.codes.iter().any(|known| known == code)
     }
@@ -72,7 +73,8 @@ pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     /// How long the headers ask to wait.
     pub(crate) wait: Option<Duration>,
-    /// The start of the body; free of the key.
+    /// The start of the body, for what only a vendor's own reader finds in it. It may hold the key.
+    #[cfg(feature = "gemini")]
     pub(crate) body: Vec<u8>,
     pub(crate) said: Said,
 }

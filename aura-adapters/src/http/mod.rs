@@ -5,10 +5,14 @@ mod client;
 mod endpoint;
 mod failure;
 mod lines;
+#[cfg(any(feature = "openai", feature = "gemini"))]
 mod sse;
 
 pub(crate) use body::MAX_ANSWER;
 pub(crate) use endpoint::{Auth, Endpoint, Exchange, Patience, base_url, in_one_text};
-pub(crate) use failure::{Failure, Said, excerpt};
+#[cfg(any(feature = "openai", feature = "gemini"))]
+pub(crate) use failure::Said;
+pub(crate) use failure::{Failure, excerpt};
 pub(crate) use lines::Lines;
+#[cfg(any(feature = "openai", feature = "gemini"))]
 pub(crate) use sse::Events;

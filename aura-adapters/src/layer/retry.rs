@@ -25,7 +25,8 @@ use super::{ask::Ask, retry_budget::RetryBudget};
 /// - It gives up at once when the wait asked for is longer than [`max_wait`](Self::max_wait), when the request's own `timeout` would
 ///   pass before the next try, or when the [`RetryBudget`] is used up. The error is then that of the last try.
 /// - A try after the first has only the rest of the request's `timeout`.
-/// - In a stream it tries again only while no text was given out: what was told cannot be taken back.
+/// - In a stream, where text was given out already, it tries again only when the sink can begin anew
+///   ([`DeltaSink::restart`]): what was told cannot be taken back otherwise.
 ///
 /// # Examples
 /// ```
@@ -101,12 +102,12 @@ impl<A: ModelAdapter> Retry<A> {
                 Err(error) => error,
             };
             let left = request.timeout.saturating_sub(started.elapsed());
-            let voided = told.as_ref().is_some_and(|told| told.any());
-            let Some(wait) = self.wait_after(&error, tries, left, draw()).filter(|_| !voided) else {
-                return Err(error);
-            };
+            let Some(wait) = self.wait_after(&error, tries, left, draw()) else { return Err(error) };
             if !self.budget.take() {
                 tracing::debug!(model = %self.profile().name, "not tried again: the retry budget is used up");
+                return Err(error);
+            }
+            if told.as_ref().is_some_and(|told| !told.forget()) {
                 return Err(error);
             }
             tracing::debug!(model = %self.profile().name, tries, ?wait, "tried again");
@@ -184,8 +185,9 @@ impl Told {
         }
     }
 
-    fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+    /// Makes what was told void; answers whether that could be.
+    fn forget(&self) -> bool {
+        !self.any.load(Ordering::Acquire) || self.restart()
     }
 }
 
@@ -195,5 +197,13 @@ impl DeltaSink for Told {
             self.any.store(true, Ordering::Release);
         }
         self.sink.delta(text);
+    }
+
+    fn restart(&self) -> bool {
+        let begun = self.sink.restart();
+        if begun {
+            self.any.store(false, Ordering::Release);
+        }
+        begun
     }
 }

@@ -156,4 +156,10 @@ impl DeltaSink for Watch {
             sink.delta(text);
         }
     }
+
+    /// Where nobody listens there is nothing to be taken back.
+    fn restart(&self) -> bool {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.sink.as_ref().is_none_or(|sink| sink.restart())
+    }
 }

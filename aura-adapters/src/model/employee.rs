@@ -128,6 +128,7 @@ impl Common {
     }
 
     /// A profile that says that the answers are a stub's, once in the log too.
+    #[cfg(any(feature = "openai", feature = "gemini"))]
     pub(super) fn stub(profile: ModelProfile, why: &str) -> ModelProfile {
         tracing::warn!(employee = %profile.name, "{why}; this employee is a stub, and its runs do not count");
         profile.stub(why)

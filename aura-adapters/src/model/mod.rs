@@ -1,8 +1,8 @@
 //! The models that can be employed.
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub(crate) mod answer;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 mod employee;
 #[cfg(feature = "gemini")]
 mod gemini;
@@ -11,7 +11,7 @@ mod offline;
 mod ollama;
 #[cfg(feature = "openai")]
 mod openai;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 mod vendor;
 
 #[cfg(feature = "gemini")]

@@ -17,8 +17,10 @@ use super::{
     answer::{Answer, stub_answer},
     employee::Asking,
 };
+#[cfg(any(feature = "openai", feature = "gemini"))]
+use crate::http::Events;
 use crate::{
-    http::{Endpoint, Events, Exchange, Lines, MAX_ANSWER},
+    http::{Endpoint, Exchange, Lines, MAX_ANSWER},
     prompt::Put,
     secret::Redactor,
 };
@@ -59,8 +61,10 @@ pub(super) trait Dialect: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frames {
     /// Server-sent events, each with JSON as its data; `[DONE]` may end them.
+    #[cfg(any(feature = "openai", feature = "gemini"))]
     Events,
     /// A JSON object a line.
+    #[cfg(feature = "ollama")]
     Lines,
 }
 
@@ -206,14 +210,18 @@ impl<D: Dialect> Vendor<D> {
 
 /// The messages of a stream.
 enum Messages {
+    #[cfg(any(feature = "openai", feature = "gemini"))]
     Events(Events),
+    #[cfg(feature = "ollama")]
     Lines(Lines),
 }
 
 impl Messages {
     fn of(frames: Frames, lines: Lines) -> Self {
         match frames {
+            #[cfg(any(feature = "openai", feature = "gemini"))]
             Frames::Events => Self::Events(Events::new(lines)),
+            #[cfg(feature = "ollama")]
             Frames::Lines => Self::Lines(lines),
         }
     }
@@ -221,7 +229,9 @@ impl Messages {
     async fn next(&mut self, endpoint: &Endpoint) -> Result<Option<Vec<u8>>, AdapterError> {
         loop {
             let message = match self {
+                #[cfg(any(feature = "openai", feature = "gemini"))]
                 Self::Events(events) => events.next().await,
+                #[cfg(feature = "ollama")]
                 Self::Lines(lines) => lines.next().await.map(|line| line.map(<[u8]>::to_vec)),
             };
             match message.map_err(|error| endpoint.broken(error))? {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aura_adapters::{AdapterExt, RetryBudget};
-use aura_core::{AdapterError, GenerateRequest, ModelAdapter};
+use aura_core::{AdapterError, DeltaSink, GenerateRequest, ModelAdapter};
 
 use crate::script::{Scripted, Step, Text, ask, busy, failed, rejected, seconds, truncated, unauthorized, unknown};
 
@@ -92,4 +92,31 @@ async fn a_stream_is_tried_again_only_while_nothing_was_told() {
     let error = told.clone().retry().stream(&ask(), text.clone()).await.expect_err("broke off");
     assert!(matches!(error, AdapterError::Truncated { .. }));
     assert_eq!((told.calls(), text.read().as_str()), (1, "hal"));
+}
+
+/// A sink that can begin anew.
+#[derive(Default)]
+struct Draft(std::sync::Mutex<String>);
+
+impl DeltaSink for Draft {
+    fn delta(&self, text: &str) {
+        self.0.lock().expect("lock").push_str(text);
+    }
+
+    fn restart(&self) -> bool {
+        self.0.lock().expect("lock").clear();
+        true
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_broke_off_is_tried_again_where_what_was_told_can_be_taken_back() {
+    let model = Scripted::new(|call| match call {
+        1 => Step::fails(truncated()).pieces(vec![(seconds(0), "hal")]),
+        _ => Step::answers(),
+    });
+    let draft = Arc::new(Draft::default());
+    let layered = model.clone().timeout(seconds(60)).retry();
+    layered.stream(&ask(), draft.clone()).await.expect("an answer");
+    assert_eq!((model.calls(), draft.0.lock().expect("lock").as_str()), (2, "ok"));
 }
