@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let causes = std::iter::successors(Some(error.as_ref() as &dyn Error), |cause| cause.source());
+            let causes = std::iter::successors(Some(error.as_ref() as &dyn Error), |&cause| cause.source());
             eprintln!("{}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
             ExitCode::FAILURE
         }

@@ -62,7 +62,7 @@ fn employees(url: &str) -> Vec<(&'static str, Arc<dyn ModelAdapter>)> {
         Arc::new(Retry::new(patient).base(Duration::from_millis(200)))
     };
     let openai = OpenAiAdapter::builder("gpt-4o-mini").base_url(format!("{url}/v1")).api_key("mock-key");
-    let gemini = GeminiAdapter::builder("gemini-2.5-flash").base_url(url).api_key("mock-key");
+    let gemini = GeminiAdapter::builder("gemini-2.5-flash").base_url(format!("{url}/gemini")).api_key("mock-key");
     let mut employees: Vec<(&'static str, Arc<dyn ModelAdapter>)> = Vec::new();
     match openai.build() {
         Ok(adapter) => employees.push(("OpenAI", layered(Arc::new(adapter)))),
@@ -80,15 +80,21 @@ pub(crate) async fn check(url: &str, report: &mut Report) {
         Ok(client) => client,
         Err(error) => return report.check("a client for llmock's own calls", Err(error)),
     };
-    for (vendor, employee) in employees(url) {
-        for fault in faults() {
+    for fault in faults() {
+        // New ones for each fault: what they may spend on retries in a minute is not for so many faults.
+        for (vendor, employee) in employees(url) {
             let what = format!("{vendor}, {}", fault.name);
-            report.check(&what, one(&client, url, employee.as_ref(), fault).await);
+            report.check(&what, one(&client, url, employee.as_ref(), &fault).await);
         }
     }
 }
 
-async fn one(client: &reqwest::Client, url: &str, employee: &dyn ModelAdapter, fault: Fault) -> Result<String, String> {
+async fn one(
+    client: &reqwest::Client,
+    url: &str,
+    employee: &dyn ModelAdapter,
+    fault: &Fault,
+) -> Result<String, String> {
     let text = |error: reqwest::Error| error.to_string();
     let send = |path: &str, body: Value| client.post(format!("{url}/_llmock/{path}")).json(&body).send();
     send("reset", json!({})).await.map_err(text)?.error_for_status().map_err(text)?;

@@ -89,6 +89,8 @@ impl Failure {
             // A page of something between tells nothing about the model.
             404 if said.is_an_error => AdapterError::UnknownModel { provider, model, message },
             429 | 503 => AdapterError::Busy { provider, message, retry_after: wait },
+            // Whoever names a wait is to be given it, whatever else is wrong.
+            408 | 500..=599 if wait.is_some() => AdapterError::Busy { provider, message, retry_after: wait },
             408 | 500..=599 => AdapterError::Failed { provider, status, message },
             300..=399 => {
                 let message = "it redirects elsewhere, which is not followed: set the base URL to the final address";

@@ -21,7 +21,8 @@ use super::{ask::Ask, retry_budget::RetryBudget};
 /// - Only what [`AdapterError::is_retryable`] says may pass is tried again: a 400, 401 or 404 never is. Neither is
 ///   [`Shut`](AdapterError::Shut), with which a layer inside has already said when to come back.
 /// - The wait is what the vendor asked for (`Retry-After`), to the letter. Where it asked for nothing it is drawn evenly from
-///   nothing up to a bound that doubles with every try ("full jitter"), so that callers do not come back all at once.
+///   half of a bound up to the bound, which doubles with every try ("equal jitter"): callers do not come back all at once, and each
+///   wait is longer than the one before.
 /// - It gives up at once when the wait asked for is longer than [`max_wait`](Self::max_wait), when the request's own `timeout` would
 ///   pass before the next try, or when the [`RetryBudget`] is used up. The error is then that of the last try.
 /// - A try after the first has only the rest of the request's `timeout`.
@@ -130,7 +131,7 @@ impl<A: ModelAdapter> Retry<A> {
             None => {
                 let doubled = self.base.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)));
                 let bound = doubled.min(self.cap);
-                Duration::try_from_secs_f64(bound.as_secs_f64() * drawn).unwrap_or(bound)
+                Duration::try_from_secs_f64(bound.as_secs_f64() * (0.5 + drawn / 2.0)).unwrap_or(bound)
             }
         };
         (wait < left).then_some(wait)

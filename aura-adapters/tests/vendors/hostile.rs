@@ -315,7 +315,7 @@ async fn a_port_without_tls_and_a_name_without_an_address_are_unreachable() {
     each("http://no-such-host.invalid", PATIENT, LONG, is_unreachable).await;
 }
 
-/// In each of its forms, on the three statuses that may come with it.
+/// In each of its forms, on every status that may come with it.
 #[tokio::test]
 async fn a_wait_is_believed_in_every_form() {
     let cases: [(&'static str, &'static str, Duration); 5] = [
@@ -326,7 +326,7 @@ async fn a_wait_is_believed_in_every_form() {
         ("retry-after", "99999999", Duration::from_secs(86_400)),
     ];
     for (name, value, wait) in cases {
-        for status in [429, 503] {
+        for status in [408, 429, 500, 503, 504] {
             let server = Server::answering(move || {
                 Response::builder().status(status).header(name, value).body(Body::from("{}")).unwrap()
             })
