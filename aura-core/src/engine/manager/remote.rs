@@ -67,7 +67,10 @@ impl RemoteWorkers {
     /// It shows itself.
     pub(crate) fn observed(&self, sighting: &Sighting, now: DateTime<Utc>) {
         self.entry(&sighting.worker_id, now, |entry| {
-            sighting.models.clone_into(&mut entry.models);
+            // A worker whose gates are all shut would do none now, and is still theirs.
+            if !sighting.models.is_empty() {
+                sighting.models.clone_into(&mut entry.models);
+            }
             if let Some(resources) = &sighting.resources {
                 entry.resources = Some(resources.clone());
                 entry.resources_at = Some(now);
