@@ -37,12 +37,12 @@ async fn run() -> Result<(), String> {
     let settings = WorkerSettings::read()?;
     let manager = Arc::new(settings.manager);
     println!("Aura worker {} works for the manager at {}", settings.worker, manager.place());
+    let mut signals = Signals::listen()?;
     introduce(&settings.profile, settings.adapter.as_ref()).await;
 
-    let mut stopped = std::pin::pin!(signalled());
     tokio::select! {
         registered = register(&manager, &settings.profile) => println!("{}", registered?),
-        () = &mut stopped => {
+        () = signals.next() => {
             println!("stopped before the manager was there");
             return Ok(());
         }
@@ -56,18 +56,18 @@ async fn run() -> Result<(), String> {
         .map_err(|error| one_line(&error))?;
     println!("ready: {} at once (Ctrl-C or SIGTERM stops)", jobs(settings.concurrency));
 
-    stopped.await;
+    signals.next().await;
     println!(
         "stopping: running work may finish within {:?}, then it is handed back (again to stop at once)",
         settings.grace
     );
-    tokio::spawn(async {
-        signalled().await;
-        std::process::exit(130);
-    });
-    pool.stop().await;
-    println!("stopped; nothing is lost");
-    Ok(())
+    tokio::select! {
+        () = pool.stop() => {
+            println!("stopped; nothing is lost");
+            Ok(())
+        }
+        () = signals.next() => std::process::exit(130),
+    }
 }
 
 /// Says who does the work, and what people must know about it.
@@ -110,26 +110,42 @@ fn jobs(count: u32) -> String {
     if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Ctrl-C and SIGTERM. It listens from its making on, so that none is missed between two waits.
 #[cfg(unix)]
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be caught");
-            let _caught = tokio::signal::ctrl_c().await;
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| format!("signals cannot be caught: {error}"));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
 
-/// Waits for Ctrl-C.
+/// Ctrl-C.
 #[cfg(not(unix))]
-async fn signalled() {
-    let _caught = tokio::signal::ctrl_c().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        let _caught = tokio::signal::ctrl_c().await;
+    }
 }
 
 /// An error with its causes, in one line.

@@ -95,8 +95,9 @@ impl Worker {
     {
         let mut wait = FIRST_WAIT;
         loop {
+            let told = self.reach.call(what);
             let answer = call().await;
-            self.reach.heard(what, &answer);
+            told.ended(&answer);
             match answer {
                 Err(Error::Store(StoreError::LeaseLost { .. })) => return None,
                 Err(error) if error.is_retryable() => {

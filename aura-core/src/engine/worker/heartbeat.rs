@@ -89,8 +89,9 @@ impl Worker {
         if proofs.is_empty() {
             return;
         }
+        let call = self.reach.call("heartbeat");
         let answers = self.manager.heartbeat(&proofs).await;
-        self.reach.heard("heartbeat", &answers);
+        call.ended(&answers);
         self.leases.record(&proofs, answers, self.clock.now(), self.pace.heartbeat);
         self.leases.beaten.notify_waiters();
     }

@@ -219,11 +219,12 @@ async fn claim(worker: &Worker, idle: u32, stop: &mut StopSignal) -> Vec<Claimed
     } else {
         // The manager does not stop when the worker does, so its answer is not waited for. A claim that it is just writing is a job
         // that comes back when its lease ends.
+        let call = worker.reach.call("claim");
         let answer = tokio::select! {
             answer = worker.claim(models, idle) => answer,
             () = stop.stopping() => return Vec::new(),
         };
-        worker.reach.heard("claim", &answer);
+        call.ended(&answer);
         match answer {
             Ok(claimed) if claimed.is_empty() => {
                 let waited = (worker.clock.now() - asked).to_std().unwrap_or_default();
@@ -270,8 +271,8 @@ async fn show(worker: Arc<Worker>, probe: Option<Arc<dyn ResourceProbe>>, shutdo
                 None => None,
             };
             let sighting = Sighting { worker_id: worker.id.clone(), models, resources };
-            let answer = worker.manager.observe(&sighting).await;
-            worker.reach.heard("observe", &answer);
+            let call = worker.reach.call("observe");
+            call.ended(&worker.manager.observe(&sighting).await);
             worker.clock.sleep(worker.pace.heartbeat).await;
         };
         tokio::select! {
