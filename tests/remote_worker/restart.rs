@@ -26,6 +26,7 @@ async fn work_in_hand_survives_a_kill_and_a_restart_of_the_manager() {
 
     // Idle while the manager is away, it says so once, and then takes what comes.
     assert_eq!(server.stop(), Some(0));
+    worker.logs("cannot be reached; it is asked again").await;
     let server = manager(folder.path(), &settings);
     let (_, job) = submit(&server).await;
     validated(&server, &job).await;
