@@ -24,6 +24,9 @@ use crate::{
     job::{Door, JobState, LeaseProof},
 };
 
+/// How long handing back may take at least: one call, also where the grace time is shorter.
+const HANDING_BACK: Duration = Duration::from_secs(5);
+
 /// How a worker keeps its pace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WorkerPace {
@@ -138,7 +141,7 @@ impl Worker {
                 // Without a heartbeat beside it, an unreachable manager must not keep the process from ending.
                 tokio::select! {
                     ending = self.hand_back(&release) => ending,
-                    () = self.clock.sleep(self.pace.grace) => {
+                    () = self.clock.sleep(self.pace.grace.max(HANDING_BACK)) => {
                         tracing::warn!(job = %proof.job, "a job could not be handed back; its lease will end by itself");
                         Ending::Refused
                     }
