@@ -1,6 +1,6 @@
 //! A pool of workers behind a manager's door: how it asks, what it keeps alive, and how it stops.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends by panicking")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends by panicking")]
 
 use std::{
     sync::{Arc, Mutex},
