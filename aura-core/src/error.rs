@@ -49,6 +49,17 @@ pub enum Error {
     /// The orchestra has been stopped, or is stopping.
     #[error("the orchestra is stopping and takes no new work")]
     Stopping,
+    /// The manager on another machine cannot be reached, or cannot do it now: the same call may succeed later.
+    #[error("the manager cannot be asked now: {message}")]
+    ManagerAway {
+        /// Where it was looked for, and what came instead of an answer.
+        message: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+        /// The cause.
+        #[source]
+        source: Option<BoxError>,
+    },
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,6 +79,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Store(error) => error.is_retryable(),
+            Self::ManagerAway { .. } => true,
             _ => false,
         }
     }
@@ -77,6 +89,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Store(error) => error.retry_after(),
+            Self::ManagerAway { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

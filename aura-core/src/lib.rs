@@ -41,7 +41,7 @@ pub use contract::{
     AdapterError, AlertError, Alerter, DeltaSink, Gate, Health, Manager, ModelAdapter, ResourceProbe, Sandbox,
     SandboxError, Scorer, SelectionPolicy, Store, StoreError, Wait,
 };
-pub use engine::{Orchestra, OrchestraBuilder, Settings};
+pub use engine::{Orchestra, OrchestraBuilder, Settings, WorkerPool, WorkerPoolBuilder};
 pub use error::{Error, Result};
 pub use evidence::{
     Assessment, Component, Evidence, EvidenceStrength, Isolation, PenaltyMark, Sibling, Signals, TestCase,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aura_core::Action;
+use aura_core::{Action, engine::RemoteWorker};
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,6 +27,10 @@ pub(crate) struct Overview {
     jobs: BTreeMap<&'static str, u64>,
     /// Workers in this process.
     workers: usize,
+    /// Workers of other processes that this one saw within ten minutes:
+    /// `[{id, last_seen, models, jobs, resources, resources_at}]`.
+    #[schema(value_type = Vec<Object>)]
+    remote_workers: Vec<RemoteWorker>,
     /// What the sandbox enforces; null without one.
     #[schema(value_type = Option<Object>)]
     sandbox: Value,
@@ -61,6 +65,7 @@ pub(crate) async fn overview(State(app): State<App>) -> Result<Json<Overview>, P
         notices,
         jobs: counts.into_iter().map(|count| (count.status.as_str(), count.jobs)).collect(),
         workers: facts.workers,
+        remote_workers: app.orchestra.remote_workers(),
         sandbox: serde_json::to_value(&facts.sandbox).unwrap_or_default(),
         allow_unsandboxed: facts.allow_unsandboxed,
         newest_event: app.orchestra.audit_range().await?.map_or(0, |(_, newest)| newest.0),

@@ -14,15 +14,23 @@
 //!
 //! Behind a load balancer, a [`Drain`] takes the process out of it before it stops.
 //!
+//! With the feature `client` (off by default) there is [`HttpManager`], the same door from the other side: a worker on another machine
+//! works through it.
+//!
 //! A request is read by `params.rs` and `body.rs`, answered by the file named for its path, and every refusal is a
 //! [`Problem`] (RFC 9457). The calls are described at `/openapi.json`.
 
 mod alerts;
+mod artifacts;
 mod body;
+mod cause;
+#[cfg(feature = "client")]
+mod client;
 mod dashboard;
 mod drain;
 mod events;
 mod health;
+mod heartbeat;
 mod job_view;
 mod jobs;
 mod models;
@@ -38,6 +46,8 @@ mod suite;
 mod trail;
 mod work;
 
+#[cfg(feature = "client")]
+pub use client::{HttpManager, HttpManagerBuilder, Token};
 pub use drain::Drain;
 pub use options::HttpOptions;
 pub use problem::Problem;

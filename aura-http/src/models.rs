@@ -1,20 +1,18 @@
-//! Models: list, register, hold and release them, and take what they made.
+//! Models: list, register, hold and release them.
 
 use std::collections::HashMap;
 
 use aura_core::{
-    Artifact, ArtifactKind, FencingToken, Gate, JobId, Manager, Model, ModelKind, ModelName, ModelProfile, ModelStats,
-    Needs, NewArtifact, Orchestra, Price, Role, Spending, Standing, WorkerId, contract::ArtifactUpload,
+    Gate, Model, ModelKind, ModelName, ModelProfile, ModelStats, Needs, Orchestra, Price, Role, Spending, Standing,
 };
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
     Problem,
-    body::{Body, OptionalBody},
+    body::OptionalBody,
     params::{self, Name},
     router::App,
 };
@@ -119,6 +117,8 @@ pub(crate) struct RegisterBody {
     /// Memory that it occupies when loaded, in MiB: `{vram, memory}` (default: not known).
     #[schema(value_type = Option<Object>)]
     needs: Needs,
+    /// Says that its answers are a stub's, and why; people are told, and its runs never count for standing.
+    stub: Option<String>,
 }
 
 impl Default for RegisterBody {
@@ -132,26 +132,9 @@ impl Default for RegisterBody {
             concurrency: 1,
             price: None,
             needs: Needs::default(),
+            stub: None,
         }
     }
-}
-
-/// A piece of a model's work.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct ArtifactBody {
-    #[schema(value_type = uuid::Uuid)]
-    job_id: JobId,
-    /// diff, patch, result or docs.
-    #[schema(value_type = String)]
-    artifact_type: ArtifactKind,
-    /// `{"files": [{path, text}]}`, `{"patch": "…"}`, `{"text": "…"}`, or the text itself.
-    artifact: Value,
-    /// Who holds the lease; a worker that says nothing is matched by model and state.
-    #[schema(value_type = Option<String>)]
-    worker_id: Option<WorkerId>,
-    /// The token of the claim.
-    #[schema(value_type = Option<i64>)]
-    token: Option<FencingToken>,
 }
 
 /// Why it is held.
@@ -207,37 +190,12 @@ pub(crate) async fn register(
     profile.roles = body.roles;
     profile.price = body.price;
     profile.needs = body.needs;
+    if let Some(why) = &body.stub {
+        params::sentence("stub", why)?;
+    }
+    profile.stub = body.stub;
     let model = app.orchestra.register(&profile).await?;
     Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None, None))))
-}
-
-/// Stores a piece of a model's work under the job's lease. It is a sign of life too.
-#[utoipa::path(
-    post, path = "/models/{name}/artifact", tag = "work", params(("name" = String, Path)), request_body = ArtifactBody,
-    responses(
-        (status = 201, body = Object, description = "The stored piece: `{id, job_id, attempt, model_id, artifact_type, artifact, created_at}`"),
-        (status = 404, body = Problem, description = "There is no such model or job"),
-        (status = 409, body = Problem, description = "The job is another model's, or the lease is lost"),
-        (status = 422, body = Problem),
-    )
-)]
-pub(crate) async fn artifact(
-    State(app): State<App>,
-    Name(name): Name,
-    Body(body): Body<ArtifactBody>,
-) -> Result<(StatusCode, Json<Artifact>), Problem> {
-    let model = app.orchestra.find_model(&name).await?;
-    let upload = ArtifactUpload {
-        job: body.job_id,
-        model: model.profile.name,
-        worker: body.worker_id,
-        token: body.token,
-        items: vec![NewArtifact { kind: body.artifact_type, body: body.artifact }],
-    };
-    match app.orchestra.upload_artifacts(&upload).await?.into_iter().next() {
-        Some(artifact) => Ok((StatusCode::CREATED, Json(artifact))),
-        None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the store did not answer with the stored piece")),
-    }
 }
 
 /// Stops a model from getting new work, whatever HR thinks of it.

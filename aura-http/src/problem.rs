@@ -11,6 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::cause::Cause;
+
 /// Why a request was refused: the body of every answer that is not a success, as `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -26,6 +28,10 @@ pub struct Problem {
     /// The field that is wrong, as a path into the body, or the name of a query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// The same for programs: `{code, …}`, where `code` says which error of the orchestra it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    error: Option<Box<Cause>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
 }
@@ -40,6 +46,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            error: None,
             retry_after: None,
         }
     }
@@ -116,6 +123,12 @@ fn kind_of(status: StatusCode) -> (&'static str, &'static str) {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
+        Self { error: Cause::of(&error).map(Box::new), ..Self::describe(error) }
+    }
+}
+
+impl Problem {
+    fn describe(error: Error) -> Self {
         match &error {
             Error::Invalid { field, reason } => Self::invalid(*field, format!("{field}: {reason}")),
             Error::UnknownPrd(_) | Error::UnknownJob(_) | Error::UnknownModel { .. } => {

@@ -16,8 +16,8 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    HttpOptions, Problem, alerts, dashboard, drain, events, health, jobs, models, openapi::ApiDoc, origin, prds, trail,
-    work,
+    HttpOptions, Problem, alerts, artifacts, dashboard, drain, events, health, heartbeat, jobs, models,
+    openapi::ApiDoc, origin, prds, trail, work,
 };
 
 /// What every handler can reach.
@@ -45,13 +45,15 @@ pub fn router(orchestra: Orchestra, options: HttpOptions) -> Router {
         .routes(routes!(jobs::runs))
         .routes(routes!(work::claim_any))
         .routes(routes!(work::claim))
-        .routes(routes!(work::heartbeat))
+        .routes(routes!(heartbeat::heartbeat))
+        .routes(routes!(heartbeat::heartbeats))
         .routes(routes!(work::report))
         .routes(routes!(work::release))
         .routes(routes!(work::validate))
         .routes(routes!(models::list))
         .routes(routes!(models::register))
-        .routes(routes!(models::artifact))
+        .routes(routes!(artifacts::artifact))
+        .routes(routes!(artifacts::artifacts))
         .routes(routes!(models::hold))
         .routes(routes!(models::release))
         .routes(routes!(trail::promotions))

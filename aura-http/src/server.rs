@@ -15,7 +15,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long open connections may take to end after the shutdown signal.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Why the door cannot open.
+/// Why the door cannot open, or cannot be gone to.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
@@ -25,6 +25,17 @@ pub enum HttpError {
          Listen on 127.0.0.1 or [::1]; to reach it from elsewhere, use a tunnel such as ssh -L"
     )]
     NotLoopback(SocketAddr),
+    /// The client of a manager was given something that it cannot use.
+    #[error("{field}: {reason}")]
+    Client {
+        /// What: `url` or `token`.
+        field: &'static str,
+        /// What is wrong with it, and the way out.
+        reason: String,
+    },
+    /// The client of a manager cannot be made on this machine.
+    #[error("this machine cannot make an HTTP client")]
+    ClientSetup(#[source] aura_core::error::BoxError),
     /// The listener failed.
     #[error("the listener cannot be used")]
     Listener(#[from] io::Error),

@@ -1,4 +1,4 @@
-//! The door of workers and validators: claim, keep alive, hand in, hand back, judge.
+//! The door of workers and validators: claim, hand in, hand back, judge. Leases are kept alive in `heartbeat.rs`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use aura_core::{
     contract::{Claimed, Release, Report, WorkRequest},
     job::Door,
 };
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use crate::{
     params::{self, Id, MAX_WAIT},
     router::App,
 };
+
+/// The longest time that a worker may have a job wait for its next attempt.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
 
 /// Asks for work.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -64,6 +67,9 @@ pub(crate) struct LeaseView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClaimedView {
     job: JobView,
+    /// The job as it is stored, with its lease; a worker of aura-core reads this one.
+    #[schema(value_type = Object)]
+    record: aura_core::Job,
     lease: LeaseView,
     /// The model that it was given to.
     #[schema(value_type = String)]
@@ -80,16 +86,6 @@ pub(crate) struct ClaimedView {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ClaimedJobs {
     jobs: Vec<ClaimedView>,
-}
-
-/// Who is still at it.
-#[derive(Debug, Deserialize, ToSchema)]
-pub(crate) struct HeartbeatBody {
-    #[schema(value_type = String)]
-    worker_id: WorkerId,
-    /// The token of the claim.
-    #[schema(value_type = Option<i64>)]
-    token: Option<FencingToken>,
 }
 
 /// Hands work in.
@@ -117,6 +113,18 @@ pub(crate) struct ReleaseBody {
     token: Option<FencingToken>,
     /// Why; it is kept as the job's `last_error`.
     reason: Option<String>,
+    /// How long it is to wait before it is given to a model again, in milliseconds; at most ten minutes.
+    #[serde(default)]
+    retry_after_ms: u64,
+}
+
+/// What came of a report.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReportedView {
+    #[serde(flatten)]
+    job: JobView,
+    /// Whether the same report had been taken before.
+    repeated: bool,
 }
 
 /// One line of a validator's checklist.
@@ -189,32 +197,11 @@ pub(crate) async fn claim(
     Ok(Json(view(&app, claimed, &Names::read(&app.orchestra).await?)?))
 }
 
-/// Extends a lease; answers with its new end.
-#[utoipa::path(
-    post, path = "/jobs/{id}/heartbeat", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = HeartbeatBody,
-    responses(
-        (status = 200, body = Object, description = "`{\"until\": time}`"),
-        (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "The lease is lost: drop the work"),
-    )
-)]
-pub(crate) async fn heartbeat(
-    State(app): State<App>,
-    Id(job): Id<JobId>,
-    Body(body): Body<HeartbeatBody>,
-) -> Result<Json<Value>, Problem> {
-    let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
-    match app.orchestra.heartbeat(&[proof]).await?.pop() {
-        Some(until) => Ok(Json(json!({ "until": until? }))),
-        None => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the heartbeat was not answered")),
-    }
-}
-
 /// Hands work in. Sending the same report again is answered in the same way; another one gets 409.
 #[utoipa::path(
     post, path = "/jobs/{id}/report", tag = "work", params(("id" = uuid::Uuid, Path)), request_body = ReportBody,
     responses(
-        (status = 200, body = JobView, description = "The job as the report left it: SUBMITTED"),
+        (status = 200, body = ReportedView, description = "The job as the report left it: SUBMITTED"),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "The lease is lost, or another report was taken"),
     )
@@ -223,14 +210,14 @@ pub(crate) async fn report(
     State(app): State<App>,
     Id(job): Id<JobId>,
     Body(body): Body<ReportBody>,
-) -> Result<Json<JobView>, Problem> {
+) -> Result<Json<ReportedView>, Problem> {
     let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
-    app.orchestra.report(&Report { proof, success: body.success, details: body.details }).await?;
+    let reported = app.orchestra.report(&Report { proof, success: body.success, details: body.details }).await?;
     let mut view = JobView::read(&app.orchestra, job).await?;
     // The accountant may have been faster than this answer. The answer says what the report did, every time it is sent.
     view.status = JobStatus::Submitted;
     view.score = None;
-    Ok(Json(view))
+    Ok(Json(ReportedView { job: view, repeated: reported.repeated }))
 }
 
 /// Hands a job back undone; it is given to a model again while attempts are left.
@@ -246,7 +233,10 @@ pub(crate) async fn release(
     let reason = body.reason.unwrap_or_else(|| "handed back by its worker".to_owned());
     params::sentence("reason", &reason)?;
     let proof = LeaseProof { job, worker: body.worker_id, token: body.token };
-    app.orchestra.release(&Release { proof, reason, retry_after: None, blameless: false }).await?;
+    let wait = Duration::from_millis(body.retry_after_ms).min(LONGEST_RETRY);
+    let retry_after = (!wait.is_zero()).then_some(wait);
+    // Never blameless: a worker elsewhere could keep a job from ever running out of attempts.
+    app.orchestra.release(&Release { proof, reason, retry_after, blameless: false }).await?;
     Ok(Json(JobView::read(&app.orchestra, job).await?))
 }
 
@@ -286,11 +276,14 @@ fn view(app: &App, claimed: Claimed, names: &Names) -> Result<ClaimedView, Probl
         return Err(error.into());
     };
     let lease = LeaseView { worker: lease.worker.clone(), token: lease.token, until: lease.until };
-    Ok(ClaimedView { job: JobView::new(&app.orchestra, &job, &prd, names), lease, model, prd, feedback })
+    let view = JobView::new(&app.orchestra, &job, &prd, names);
+    Ok(ClaimedView { job: view, record: job, lease, model, prd, feedback })
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]

@@ -1,10 +1,13 @@
 //! Who works here: the employees that the settings ask for, or three offline ones.
 
-use std::{error::Error, sync::Arc};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use aura_orchestra::prelude::*;
 
-use crate::settings::ServerSettings;
+use crate::{
+    hiring::{self, Post},
+    settings::ServerSettings,
+};
 
 /// The employees, and what people should be told about them.
 #[derive(Debug, Default)]
@@ -19,19 +22,12 @@ pub(crate) struct Crew {
 /// Hires whoever is configured.
 pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Send + Sync>> {
     let mut crew = Crew::default();
-    if settings.openai_key.is_some() || settings.openai_base_url.is_some() {
+    let post = |name: &str| Post { name: Some(name.to_owned()), concurrency: 1 };
+    if settings.openai.is_some() {
         for model in &settings.openai_models {
-            let mut adapter = OpenAiAdapter::builder(model);
-            if let [_] = settings.openai_models.as_slice() {
-                adapter = adapter.name("employee_openai");
-            }
-            if let Some(key) = &settings.openai_key {
-                adapter = adapter.api_key(ApiKey::new(key));
-            }
-            if let Some(url) = &settings.openai_base_url {
-                adapter = adapter.base_url(url);
-            }
-            crew.adapters.push(Arc::new(adapter.build()?));
+            // One model has the short name; several have their own.
+            let name = matches!(settings.openai_models.as_slice(), [_]).then(|| "employee_openai".to_owned());
+            crew.adapters.push(hiring::openai(Post { name, concurrency: 1 }, model, &settings.openai)?);
         }
     } else {
         crew.hints.push(
@@ -39,26 +35,22 @@ pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Se
         );
     }
     if let Some(host) = &settings.ollama_host {
-        // Ollama speaks OpenAI's chat completions under /v1; its own adapter comes later.
-        let base = host.trim_end_matches('/');
-        let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
-        let model = std::env::var("OLLAMA_MODEL").unwrap_or_else(|_| "llama3".to_owned());
-        let adapter = OpenAiAdapter::builder(&model).name("employee_ollama").provider("ollama").local();
-        crew.adapters.push(Arc::new(adapter.base_url(format!("{base}/v1")).build()?));
+        crew.adapters.push(hiring::ollama(post("employee_ollama"), &settings.ollama_model, Some(host))?);
     } else {
         crew.hints.push("OLLAMA_HOST=http://127.0.0.1:11434 hires OLLAMA_MODEL (llama3)".to_owned());
     }
-    if settings.gemini_key.is_some() {
-        crew.notices.push("GEMINI_API_KEY is set, but there is no Gemini adapter yet: it is not used".to_owned());
+    if settings.gemini.is_some() {
+        crew.adapters.push(hiring::gemini(post("employee_gemini"), &settings.gemini_model, &settings.gemini)?);
+    } else {
+        crew.hints.push("GEMINI_API_KEY hires GEMINI_MODEL (gemini-2.5-flash)".to_owned());
     }
     if settings.workers == 0 {
         crew.notices.push("AURA_WORKERS=0: this process only manages; jobs wait for workers elsewhere".to_owned());
         crew.adapters.clear();
     } else if crew.adapters.is_empty() {
-        for (name, skill) in
-            [("employee_careful", Skill::Careful), ("employee_hasty", Skill::Hasty), ("employee_sloppy", Skill::Sloppy)]
-        {
-            crew.adapters.push(Arc::new(OfflineAdapter::builder(name).skill(skill).build()?));
+        for skill in [Skill::Careful, Skill::Hasty, Skill::Sloppy] {
+            let name = format!("employee_{}", skill.as_str());
+            crew.adapters.push(hiring::offline(post(&name), skill, Duration::ZERO)?);
         }
         crew.notices.push(
             "no model is configured, so three OFFLINE DEMO employees are hired: canned answers written by Aura's authors, no \

@@ -4,6 +4,8 @@
 
 mod crew;
 mod database;
+#[path = "../staff/hiring.rs"]
+mod hiring;
 mod settings;
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};

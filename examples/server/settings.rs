@@ -2,10 +2,16 @@
 
 use std::{env, net::SocketAddr, str::FromStr, time::Duration};
 
-use aura_orchestra::core::engine::{HrSettings, Settings};
+use aura_orchestra::{
+    core::engine::{HrSettings, Settings},
+    prelude::ApiKey,
+};
 use clap::Parser;
 
-use crate::database::{Database, DatabaseOptions};
+use crate::{
+    database::{Database, DatabaseOptions},
+    hiring::{self, Access},
+};
 
 /// Runs one orchestra with a web page. README.md names the environment variables.
 #[derive(Parser)]
@@ -24,10 +30,11 @@ pub(crate) struct ServerSettings {
     pub(crate) drain: Duration,
     pub(crate) orchestra: Settings,
     pub(crate) ollama_host: Option<String>,
-    pub(crate) openai_key: Option<String>,
-    pub(crate) openai_base_url: Option<String>,
+    pub(crate) ollama_model: String,
+    pub(crate) openai: Access,
     pub(crate) openai_models: Vec<String>,
-    pub(crate) gemini_key: Option<String>,
+    pub(crate) gemini: Access,
+    pub(crate) gemini_model: String,
 }
 
 impl ServerSettings {
@@ -67,15 +74,16 @@ impl ServerSettings {
             drain: drain()?,
             orchestra,
             ollama_host: text("OLLAMA_HOST"),
-            openai_key: text("OPENAI_API_KEY"),
-            openai_base_url: text("OPENAI_BASE_URL"),
+            ollama_model: text("OLLAMA_MODEL").unwrap_or_else(|| hiring::OLLAMA_MODEL.to_owned()),
+            openai: Access { key: ApiKey::from_env("OPENAI_API_KEY"), base_url: text("OPENAI_BASE_URL") },
             openai_models: text("OPENAI_MODEL")
-                .unwrap_or_else(|| "gpt-4o-mini".to_owned())
+                .unwrap_or_else(|| hiring::OPENAI_MODEL.to_owned())
                 .split(',')
                 .map(|name| name.trim().to_owned())
                 .filter(|name| !name.is_empty())
                 .collect(),
-            gemini_key: text("GEMINI_API_KEY"),
+            gemini: Access { key: ApiKey::from_env("GEMINI_API_KEY"), base_url: text("GEMINI_BASE_URL") },
+            gemini_model: text("GEMINI_MODEL").unwrap_or_else(|| hiring::GEMINI_MODEL.to_owned()),
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     ids::{JobId, ModelName, WorkerId},
     job::{Door, FencingToken, Job, LeaseProof},
     prd::Prd,
+    resources::Resources,
 };
 
 /// Asks for work.
@@ -96,6 +97,18 @@ pub struct Release {
     pub blameless: bool,
 }
 
+/// A worker of another process shows itself, whether or not it has work in hand.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Who.
+    pub worker_id: WorkerId,
+    /// Models whose jobs it would do now.
+    pub models: Vec<ModelName>,
+    /// What its machine has left; absent when it did not look.
+    #[serde(default)]
+    pub resources: Option<Resources>,
+}
+
 /// A worker's only door: the orchestra in this process, or another one over the wire. Workers never write the store.
 ///
 /// # Contract
@@ -116,6 +129,13 @@ pub trait Manager: fmt::Debug + Send + Sync {
     /// # Errors
     /// The outer one when nothing was done; the inner ones for each lease that is lost.
     async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>>;
+
+    /// Takes note of a worker of another process: its models count as worked for, and people can see its machine. It is kept in
+    /// memory and decides nothing else.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`](crate::Error::UnknownModel), or what the store says.
+    async fn observe(&self, sighting: &Sighting) -> Result<()>;
 
     /// Stores pieces of a generation.
     ///

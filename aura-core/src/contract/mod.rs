@@ -11,7 +11,7 @@ pub mod store;
 
 pub use adapter::{AdapterError, DeltaSink, Gate, Health, ModelAdapter, Wait};
 pub use alerter::{AlertError, Alerter};
-pub use manager::{ArtifactUpload, Claimed, Manager, Release, Report, Reported, WorkRequest};
+pub use manager::{ArtifactUpload, Claimed, Manager, Release, Report, Reported, Sighting, WorkRequest};
 pub use probe::{ProbeError, ResourceProbe};
 pub use sandbox::{Capabilities, Sandbox, SandboxError, Snapshot, Workspace};
 pub use scorer::Scorer;

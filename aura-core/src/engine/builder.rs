@@ -1,7 +1,7 @@
 //! Puts an orchestra together; everything is checked in `start`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,6 +22,7 @@ use super::{
         attendance::{self, Notes},
         horizon::Horizon,
         lookout::Lookout,
+        remote::RemoteWorkers,
         schedule::{Scheduler, Waiting},
         select::Uniform,
     },
@@ -29,14 +30,14 @@ use super::{
     settings::Settings,
     shutdown::Shutdown,
     store_clock::StoreClock,
-    worker::{Worker, WorkerPace},
+    worker::{Adapters, Worker, WorkerPace, by_name},
 };
 use crate::{
     audit::{Action, NewEntry},
     clock::{Clock, SystemClock},
     contract::{Alerter, ModelAdapter, ResourceProbe, Sandbox, SandboxError, Scorer, SelectionPolicy, Store},
     error::{Error, Result},
-    ids::{Actor, ModelName, NodeId, WorkerId},
+    ids::{Actor, NodeId, WorkerId},
     job::Door,
     model::Origin,
 };
@@ -197,6 +198,7 @@ impl OrchestraBuilder {
             shutdown: Arc::clone(&shutdown),
             settings: settings.clone(),
             notes: Notes::default(),
+            remote: RemoteWorkers::default(),
         });
         let accountant = Arc::new(Accountant {
             store: Arc::clone(&store),
@@ -270,17 +272,6 @@ fn setup(message: impl Into<String>) -> Error {
     Error::Setup(message.into())
 }
 
-fn by_name(adapters: Vec<Arc<dyn ModelAdapter>>) -> Result<HashMap<ModelName, Arc<dyn ModelAdapter>>> {
-    let mut named: HashMap<ModelName, Arc<dyn ModelAdapter>> = HashMap::new();
-    for adapter in adapters {
-        let name = adapter.profile().name.clone();
-        if named.insert(name.clone(), adapter).is_some() {
-            return Err(setup(format!("two models are named {name}: give one of them another name")));
-        }
-    }
-    Ok(named)
-}
-
 fn started(facts: &Facts) -> NewEntry {
     let details = json!({
         "workers": facts.workers,
@@ -293,7 +284,7 @@ fn started(facts: &Facts) -> NewEntry {
 
 fn spawn_workers(
     count: usize,
-    adapters: &Arc<HashMap<ModelName, Arc<dyn ModelAdapter>>>,
+    adapters: &Arc<Adapters>,
     manager: &Arc<JobManager>,
     shutdown: &Arc<Shutdown>,
 ) -> Result<()> {
@@ -304,19 +295,15 @@ fn spawn_workers(
     let process = uuid::Uuid::new_v4().simple().to_string();
     let process: String = process.chars().take(8).collect();
     for n in 1..=count {
-        let worker = Worker {
-            id: WorkerId::new(format!("{process}-{n}"))?,
-            door: Door::InProcess,
-            manager: Arc::clone(manager) as _,
-            adapters: Arc::clone(adapters),
-            clock: Arc::clone(&manager.clock),
-            pace: WorkerPace {
-                heartbeat: manager.settings.heartbeat,
-                poll: manager.settings.poll,
-                claim_wait: Duration::from_secs(30),
-                grace: manager.settings.grace,
-            },
+        let pace = WorkerPace {
+            heartbeat: manager.settings.heartbeat,
+            poll: manager.settings.poll,
+            claim_wait: Duration::from_secs(30),
+            grace: manager.settings.grace,
         };
+        let id = WorkerId::new(format!("{process}-{n}"))?;
+        let (manager, clock) = (Arc::clone(manager) as _, Arc::clone(&manager.clock));
+        let worker = Worker::new(id, Door::InProcess, manager, Arc::clone(adapters), clock, pace);
         shutdown.spawn(worker.run(Arc::clone(shutdown)));
     }
     Ok(())

@@ -23,14 +23,18 @@ use chrono::{DateTime, Utc};
 
 pub use builder::OrchestraBuilder;
 pub use hr::{Basis, HrSettings};
-pub use manager::select::{RoundRobin, Uniform};
+pub use manager::{
+    remote::RemoteWorker,
+    select::{RoundRobin, Uniform},
+};
 pub use settings::Settings;
+pub use worker::{WorkerPool, WorkerPoolBuilder};
 
 use crate::{
     artifact::Artifact,
     clock::Clock,
     contract::{
-        ArtifactUpload, Capabilities, Claimed, Gate, Manager, ModelAdapter, Release, Report, Reported, Store,
+        ArtifactUpload, Capabilities, Claimed, Gate, Manager, ModelAdapter, Release, Report, Reported, Sighting, Store,
         StoreError, WorkRequest,
         store::{JobCount, JobFilter, NewPrdRecord, RunFilter, Submitted},
     },
@@ -380,6 +384,12 @@ impl Orchestra {
         self.inner.adapters.get(model).map(|adapter| adapter.gates()).unwrap_or_default()
     }
 
+    /// Workers of other processes that this process saw lately, by their ids. Another node on the same store sees its own.
+    #[must_use]
+    pub fn remote_workers(&self) -> Vec<RemoteWorker> {
+        self.inner.manager.remote.list(self.inner.clock.now())
+    }
+
     /// What HR saw of each model at its last look.
     ///
     /// # Errors
@@ -470,6 +480,10 @@ impl Manager for Orchestra {
 
     async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
         self.inner.manager.heartbeat(leases).await
+    }
+
+    async fn observe(&self, sighting: &Sighting) -> Result<()> {
+        self.inner.manager.observe(sighting).await
     }
 
     async fn upload_artifacts(&self, upload: &ArtifactUpload) -> Result<Vec<Artifact>> {

@@ -5,6 +5,7 @@ pub(crate) mod capacity;
 mod feedback;
 pub(crate) mod horizon;
 pub(crate) mod lookout;
+pub(crate) mod remote;
 pub(crate) mod schedule;
 pub mod select;
 
@@ -17,7 +18,7 @@ use crate::{
     artifact::{Artifact, NewArtifact},
     clock::Clock,
     contract::{
-        ArtifactUpload, Claimed, Manager, Release, Report, Reported, Store, StoreError, WorkRequest,
+        ArtifactUpload, Claimed, Manager, Release, Report, Reported, Sighting, Store, StoreError, WorkRequest,
         store::{ArtifactBatch, Claim, ClaimedJob, Each, Wanted},
     },
     engine::{bell::Bells, pace::Chain, roster::Roster, settings::Settings, shutdown::Shutdown},
@@ -36,6 +37,7 @@ pub(crate) struct JobManager {
     pub(crate) shutdown: Arc<Shutdown>,
     pub(crate) settings: Settings,
     pub(crate) notes: attendance::Notes,
+    pub(crate) remote: remote::RemoteWorkers,
 }
 
 impl JobManager {
@@ -50,6 +52,8 @@ impl JobManager {
         let claim = Claim { worker, door: Door::Remote, wanted: Wanted::Job(job), lease };
         let claimed = self.store.claim(&claim).await?.pop();
         let claimed = claimed.ok_or_else(|| StoreError::conflict("job", job, "cannot be claimed now"))?;
+        self.remote.saw(&claim.worker, self.clock.now());
+        self.remote.took(&claim.worker, &[job]);
         if let Some(model) = claimed.job.state.model()
             && let Err(error) = self.attend(&[model]).await
         {
@@ -77,7 +81,10 @@ impl JobManager {
             lease: self.settings.lease,
         };
         let mut claimed = Vec::new();
-        for job in self.store.claim(&claim).await? {
+        let jobs = self.store.claim(&claim).await?;
+        let ids: Vec<_> = jobs.iter().map(|claimed| claimed.job.id).collect();
+        self.remote.took(&claim.worker, &ids);
+        for job in jobs {
             claimed.push(self.with_name(job).await?);
         }
         Ok(claimed)
@@ -131,6 +138,9 @@ impl Manager for JobManager {
             return Err(Error::invalid("models", "is empty: name the models whose jobs this worker does"));
         }
         let models = self.roster.ids(&request.models).await?;
+        if request.door == Door::Remote {
+            self.remote.asked(&request.worker_id, &request.models, self.clock.now());
+        }
         let mut stop = self.shutdown.signal();
         let mut bell = self.bells.claim.listen();
         let wait = self.clock.sleep(request.wait.min(Self::MAX_WAIT));
@@ -156,7 +166,14 @@ impl Manager for JobManager {
 
     async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
         let answers = self.store.heartbeat(leases, self.settings.lease).await?;
+        self.remote.beat(leases, &answers, self.clock.now());
         Ok(answers.into_iter().map(|answer| answer.map_err(Error::from)).collect())
+    }
+
+    async fn observe(&self, sighting: &Sighting) -> Result<()> {
+        let models = self.roster.ids(&sighting.models).await?;
+        self.remote.observed(sighting, self.clock.now());
+        self.attend(&models).await
     }
 
     async fn upload_artifacts(&self, upload: &ArtifactUpload) -> Result<Vec<Artifact>> {
@@ -178,12 +195,14 @@ impl Manager for JobManager {
             return Err(Error::invalid("details", reason));
         }
         let reported = only(self.store.report(std::slice::from_ref(report)).await?)?;
+        self.remote.put_down(&report.proof, self.clock.now());
         self.bells.moved(&[JobStatus::Submitted]);
         Ok(reported)
     }
 
     async fn release(&self, release: &Release) -> Result<()> {
         let status = only(self.store.release(std::slice::from_ref(release)).await?)?;
+        self.remote.put_down(&release.proof, self.clock.now());
         self.bells.moved(&[status]);
         Ok(())
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Worker;
+use super::{Ending, Worker};
 use crate::{
     artifact::{ArtifactKind, NewArtifact},
-    contract::{ArtifactUpload, Release, Report},
+    contract::{ArtifactUpload, Release, Report, StoreError},
     engine::pace::Chain,
     error::Error,
     generation::Generation,
@@ -22,7 +22,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Stores the pieces, then reports.
-    pub(super) async fn deliver(&self, model: &ModelName, proof: &LeaseProof, generation: &Generation, took_ms: i64) {
+    pub(super) async fn deliver(
+        &self,
+        model: &ModelName,
+        proof: &LeaseProof,
+        generation: &Generation,
+        took_ms: i64,
+    ) -> Ending {
         let items = if generation.artifacts.is_empty() {
             // Whatever the answer was, it is kept: the scorer decides what it is worth.
             vec![NewArtifact { kind: ArtifactKind::Result, body: json!({ "output": generation.output }) }]
@@ -47,25 +53,36 @@ impl Worker {
             Some(Ok(_)) => self.report(proof, true, details).await,
             Some(Err(error)) => {
                 let error = Chain(&error).to_string();
-                self.report(proof, false, json!({ "error": format!("the artifacts were refused: {error}") })).await;
+                self.report(proof, false, json!({ "error": format!("the artifacts were refused: {error}") })).await
             }
-            None => {}
+            None => Ending::Lost,
         }
     }
 
     /// Reports; an answer that gets lost is asked for again.
-    pub(super) async fn report(&self, proof: &LeaseProof, success: bool, details: Value) {
+    pub(super) async fn report(&self, proof: &LeaseProof, success: bool, details: Value) -> Ending {
         let report = Report { proof: proof.clone(), success, details };
-        if let Some(Err(error)) = self.insist("report", || self.manager.report(&report)).await {
-            tracing::error!(job = %proof.job, error = %Chain(&error), "the report was refused; the lease will end by itself");
+        match self.insist("report", || self.manager.report(&report)).await {
+            Some(Ok(_)) if success => Ending::HandedIn,
+            Some(Ok(_)) => Ending::Failed,
+            Some(Err(error)) => {
+                tracing::error!(job = %proof.job, error = %Chain(&error), "the report was refused; the lease will end by itself");
+                Ending::Refused
+            }
+            None => Ending::Lost,
         }
     }
 
     /// Hands the job back undone. When that fails too, the lease ends by itself.
-    pub(super) async fn hand_back(&self, release: &Release) {
+    pub(super) async fn hand_back(&self, release: &Release) -> Ending {
         let proof = &release.proof;
-        if let Some(Err(error)) = self.insist("release", || self.manager.release(release)).await {
-            tracing::warn!(job = %proof.job, error = %Chain(&error), "a job could not be handed back");
+        match self.insist("release", || self.manager.release(release)).await {
+            Some(Ok(())) => Ending::HandedBack,
+            Some(Err(error)) => {
+                tracing::warn!(job = %proof.job, error = %Chain(&error), "a job could not be handed back");
+                Ending::Refused
+            }
+            None => Ending::Lost,
         }
     }
 
@@ -78,10 +95,12 @@ impl Worker {
     {
         let mut wait = FIRST_WAIT;
         loop {
-            match call().await {
-                Err(Error::Store(crate::contract::StoreError::LeaseLost { .. })) => return None,
+            let told = self.reach.call(what);
+            let answer = call().await;
+            told.ended(&answer);
+            match answer {
+                Err(Error::Store(StoreError::LeaseLost { .. })) => return None,
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(what, error = %Chain(&error), "the manager could not be reached and is asked again");
                     self.clock.sleep(error.retry_after().unwrap_or_default().max(wait)).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -105,7 +124,7 @@ mod tests {
     use crate::{
         artifact::Artifact,
         clock::{Clock, VirtualClock},
-        contract::{Claimed, Manager, Reported, StoreError, WorkRequest},
+        contract::{Claimed, Manager, Reported, Sighting, WorkRequest},
         engine::worker::WorkerPace,
         ids::{JobId, WorkerId},
         job::Door,
@@ -136,6 +155,9 @@ mod tests {
         async fn heartbeat(&self, _: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>, Error>>, Error> {
             Ok(Vec::new())
         }
+        async fn observe(&self, _: &Sighting) -> Result<(), Error> {
+            Ok(())
+        }
         async fn upload_artifacts(&self, _: &ArtifactUpload) -> Result<Vec<Artifact>, Error> {
             self.ask().map(|()| Vec::new())
         }
@@ -154,19 +176,15 @@ mod tests {
         let clock = VirtualClock::default();
         let back = clock.now() + Duration::from_secs(300);
         let manager = Arc::new(AwayUntil { back, clock: clock.clone(), reports: Mutex::default() });
-        let worker = Worker {
-            id: WorkerId::new("w").unwrap(),
-            door: Door::InProcess,
-            manager: Arc::clone(&manager) as _,
-            adapters: Arc::new(HashMap::new()),
-            clock: Arc::new(clock.clone()),
-            pace: WorkerPace {
-                heartbeat: Duration::from_secs(10),
-                poll: Duration::from_secs(1),
-                claim_wait: Duration::from_secs(30),
-                grace: Duration::from_secs(20),
-            },
+        let pace = WorkerPace {
+            heartbeat: Duration::from_secs(10),
+            poll: Duration::from_secs(1),
+            claim_wait: Duration::from_secs(30),
+            grace: Duration::from_secs(20),
         };
+        let (id, machine) = (WorkerId::new("w").unwrap(), Arc::new(clock.clone()));
+        let worker =
+            Worker::new(id, Door::InProcess, Arc::clone(&manager) as _, Arc::new(HashMap::new()), machine, pace);
         let proof = LeaseProof { job: JobId::new(), worker: worker.id.clone(), token: None };
         let model = ModelName::new("m").unwrap();
         let generation = Generation::from_answer("x", crate::prd::Language::Python);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::json;
 
-use super::Worker;
+use super::{Ending, Worker};
 use crate::{
     contract::{AdapterError, Claimed, Release, Wait},
     generation::{GenerateRequest, Generation},
@@ -16,18 +16,18 @@ use crate::{
 impl Worker {
     /// Asks the model and hands in what it answers. What the model itself failed at is reported, and counts. Any other error is the
     /// fault of a key, a network or a vendor: it hands the job back, for another model where there is one.
-    pub(super) async fn generate_and_deliver(&self, claimed: &Claimed, proof: &LeaseProof) {
+    pub(super) async fn generate_and_deliver(&self, claimed: &Claimed, proof: &LeaseProof) -> Ending {
         let started = self.clock.now();
         match self.generate(claimed).await {
             Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
             Err(error) if !error.is_the_models_doing() => {
                 let wait = retry_wait(&error, claimed.job.attempt);
                 let (proof, reason) = (proof.clone(), error_text(&error));
-                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless: false }).await;
+                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless: false }).await
             }
             Err(error) => {
                 let details = json!({ "error": error_text(&error), "duration_ms": self.millis_since(started) });
-                self.report(proof, false, details).await;
+                self.report(proof, false, details).await
             }
         }
     }

@@ -1,47 +1,203 @@
-//! Keeps a lease alive for as long as its job is worked on.
+//! Keeps leases alive for as long as their jobs are worked on: one call for all that a worker holds.
 
-use chrono::{DateTime, Utc};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
 
 use super::Worker;
 use crate::{
     contract::StoreError,
     engine::pace::Chain,
-    error::Error,
-    job::{Lease, LeaseProof},
+    error::{Error, Result},
+    ids::JobId,
+    job::{FencingToken, Lease, LeaseProof},
 };
+
+/// The leases that one worker holds.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseBook {
+    held: Mutex<HashMap<Key, Held>>,
+    /// Whoever beats does it for all; the others wait and find it done.
+    beating: tokio::sync::Mutex<()>,
+    beaten: Notify,
+}
+
+/// The same job may come again while its lost lease still stands here.
+type Key = (JobId, Option<FencingToken>);
+
+#[derive(Debug)]
+struct Held {
+    proof: LeaseProof,
+    /// By the store's clock, which may show another hour: only what lies between two of its times is used.
+    claimed_at: DateTime<Utc>,
+    /// How long it lasts from the claim.
+    length: TimeDelta,
+    /// How long it lasted when it was last extended.
+    extended_for: TimeDelta,
+    /// When it was claimed, by this worker's clock.
+    since: DateTime<Utc>,
+    /// When the next beat is due, by this worker's clock.
+    due: DateTime<Utc>,
+    stands: Stands,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// As far as anybody knows.
+    Well,
+    /// The last beat was not answered.
+    Unanswered,
+    Lost,
+}
+
+/// What to do about one lease.
+enum Next {
+    Wait(Duration),
+    Beat,
+    GiveUp,
+}
 
 impl Worker {
     /// Extends a lease at every beat; returns when it is lost. While the manager cannot be reached it goes on beating until
     /// the lease must have ended by this worker's own count of time.
     pub(super) async fn keep_lease(&self, proof: &LeaseProof, lease: &Lease) {
-        // Claim and end are times of the store, whose clock may show another hour: only what lies between them is used.
-        let claimed = self.clock.now();
-        let mut length = lease.until - lease.claimed_at;
+        let _entered = self.leases.enter(proof, lease, self.clock.now(), self.pace.heartbeat);
         loop {
-            self.clock.sleep(self.pace.heartbeat).await;
-            match self.beat(proof).await {
-                Ok(until) => length = until - lease.claimed_at,
-                Err(Error::Store(StoreError::LeaseLost { .. } | StoreError::NotFound { .. })) => return,
-                Err(error) => {
-                    tracing::warn!(job = %proof.job, error = %Chain(&error), "a heartbeat failed");
-                    if self.clock.now() - claimed >= length {
-                        return;
-                    }
-                }
+            // Made before looking, so that no beat is missed.
+            let beaten = self.leases.beaten.notified();
+            match self.leases.next((proof.job, proof.token), self.clock.now()) {
+                Next::GiveUp => return,
+                Next::Beat => self.beat_all().await,
+                Next::Wait(wait) => tokio::select! {
+                    () = self.clock.sleep(wait) => {}
+                    () = beaten => {}
+                },
             }
         }
     }
 
-    async fn beat(&self, proof: &LeaseProof) -> Result<DateTime<Utc>, Error> {
-        let answers = self.manager.heartbeat(std::slice::from_ref(proof)).await?;
-        answers.into_iter().next().unwrap_or_else(|| Err(StoreError::not_found("lease on job", proof.job).into()))
+    /// One call for every lease in the book, unless another task of this worker has just made it. Dropped half-way, it is made by
+    /// the next task whose lease is due.
+    async fn beat_all(&self) {
+        let _alone = self.leases.beating.lock().await;
+        let proofs = self.leases.due(self.clock.now());
+        if proofs.is_empty() {
+            return;
+        }
+        let call = self.reach.call("heartbeat");
+        let answers = self.manager.heartbeat(&proofs).await;
+        call.ended(&answers);
+        self.leases.record(&proofs, answers, self.clock.now(), self.pace.heartbeat);
+        self.leases.beaten.notify_waiters();
+    }
+}
+
+/// Takes a lease out of the book when its job has ended, however that came.
+struct Entered<'a> {
+    book: &'a LeaseBook,
+    key: Key,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.book.with(|held| held.remove(&self.key));
+    }
+}
+
+impl LeaseBook {
+    fn enter(&self, proof: &LeaseProof, lease: &Lease, now: DateTime<Utc>, heartbeat: Duration) -> Entered<'_> {
+        let length = lease.until - lease.claimed_at;
+        let held = Held {
+            proof: proof.clone(),
+            claimed_at: lease.claimed_at,
+            length,
+            extended_for: length,
+            since: now,
+            due: now + interval(heartbeat, length),
+            stands: Stands::Well,
+        };
+        let key = (proof.job, proof.token);
+        self.with(|book| book.insert(key, held));
+        Entered { book: self, key }
+    }
+
+    fn next(&self, key: Key, now: DateTime<Utc>) -> Next {
+        self.with(|book| match book.get(&key) {
+            None | Some(Held { stands: Stands::Lost, .. }) => Next::GiveUp,
+            Some(held) if held.stands == Stands::Unanswered && now - held.since >= held.length => Next::GiveUp,
+            Some(held) => match (held.due - now).to_std() {
+                Ok(wait) if !wait.is_zero() => Next::Wait(wait),
+                _ => Next::Beat,
+            },
+        })
+    }
+
+    /// Every lease, when one of them is due.
+    fn due(&self, now: DateTime<Utc>) -> Vec<LeaseProof> {
+        self.with(|book| {
+            let is_due = book.values().any(|held| held.due <= now);
+            let live = book.values().filter(|held| is_due && held.stands != Stands::Lost);
+            live.map(|held| held.proof.clone()).collect()
+        })
+    }
+
+    fn record(
+        &self,
+        proofs: &[LeaseProof],
+        answers: Result<Vec<Result<DateTime<Utc>>>>,
+        now: DateTime<Utc>,
+        heartbeat: Duration,
+    ) {
+        let mut answers = answers.map(Vec::into_iter);
+        self.with(|book| {
+            for proof in proofs {
+                let answer = answers.as_mut().ok().map(|answers| {
+                    let missing = || Err(StoreError::not_found("lease on job", proof.job).into());
+                    answers.next().unwrap_or_else(missing)
+                });
+                let Some(held) = book.get_mut(&(proof.job, proof.token)) else { continue };
+                match answer {
+                    Some(Ok(until)) => {
+                        held.length = until - held.claimed_at;
+                        held.extended_for = held.length - (now - held.since);
+                        held.stands = Stands::Well;
+                    }
+                    Some(Err(Error::Store(StoreError::LeaseLost { .. } | StoreError::NotFound { .. }))) => {
+                        held.stands = Stands::Lost;
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(job = %proof.job, error = %Chain(&error), "a lease was not extended");
+                        held.stands = Stands::Unanswered;
+                    }
+                    None => held.stands = Stands::Unanswered,
+                }
+                held.due = now + interval(heartbeat, held.extended_for);
+            }
+        });
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<Key, Held>) -> T) -> T {
+        look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The settings' pace, or a third of a lease for which that is too slow: a manager elsewhere may give shorter ones.
+fn interval(heartbeat: Duration, lease: TimeDelta) -> Duration {
+    match lease.to_std() {
+        Ok(lease) if heartbeat.saturating_mul(2) > lease && !lease.is_zero() => lease / 3,
+        _ => heartbeat,
     }
 }
 
 #[cfg(test)]
 #[cfg(feature = "mock")]
 mod tests {
-    use std::{collections::HashMap, sync::Arc, time::Duration};
+    use std::{collections::HashMap, sync::Arc};
 
     use chrono::TimeDelta;
 
@@ -62,14 +218,9 @@ mod tests {
         manager.expect_heartbeat().returning(move |_| Err(away().into()));
         let seconds = Duration::from_secs;
         let (heartbeat, poll, claim_wait, grace) = (seconds(10), seconds(1), seconds(30), seconds(20));
-        let worker = Worker {
-            id: WorkerId::new("w").unwrap(),
-            door: Door::Remote,
-            manager: Arc::new(manager),
-            adapters: Arc::new(HashMap::new()),
-            clock: Arc::new(clock.clone()),
-            pace: WorkerPace { heartbeat, poll, claim_wait, grace },
-        };
+        let pace = WorkerPace { heartbeat, poll, claim_wait, grace };
+        let (id, manager, machine) = (WorkerId::new("w").unwrap(), Arc::new(manager), Arc::new(clock.clone()));
+        let worker = Worker::new(id, Door::Remote, manager, Arc::new(HashMap::new()), machine, pace);
         let proof = LeaseProof { job: JobId::new(), worker: worker.id.clone(), token: None };
         let (start, claimed_at) = (clock.now(), clock.now() + store_ahead);
         let until = claimed_at + seconds(30);

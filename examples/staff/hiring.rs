@@ -1,0 +1,87 @@
+//! Hires an employee of one backend; the server and the worker hire in the same way.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use aura_orchestra::prelude::*;
+
+/// A hired employee, or why it cannot be hired.
+pub(crate) type Hired = Result<Arc<dyn ModelAdapter>, Box<dyn Error + Send + Sync>>;
+
+/// The model that is hired where none is named.
+pub(crate) const OLLAMA_MODEL: &str = "llama3";
+/// The model that is hired where none is named.
+pub(crate) const OPENAI_MODEL: &str = "gpt-4o-mini";
+/// The model that is hired where none is named.
+pub(crate) const GEMINI_MODEL: &str = "gemini-2.5-flash";
+
+/// What a vendor is to be asked with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    pub(crate) key: Option<ApiKey>,
+    pub(crate) base_url: Option<String>,
+}
+
+impl Access {
+    /// Whether there is anything to go by.
+    pub(crate) const fn is_some(&self) -> bool {
+        self.key.is_some() || self.base_url.is_some()
+    }
+}
+
+/// How an employee is listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    /// Its name; the model's own where it is absent.
+    pub(crate) name: Option<String>,
+    /// Jobs it works on at once.
+    pub(crate) concurrency: u16,
+}
+
+/// A model on an Ollama server; `host` as in OLLAMA_HOST, with or without `http://`.
+pub(crate) fn ollama(post: Post, model: &str, host: Option<&str>) -> Hired {
+    let mut builder = OllamaAdapter::builder(model).concurrency(post.concurrency);
+    if let Some(name) = post.name {
+        builder = builder.name(name);
+    }
+    if let Some(host) = host {
+        builder = builder.base_url(if host.contains("://") { host.to_owned() } else { format!("http://{host}") });
+    }
+    Ok(Arc::new(builder.build()?))
+}
+
+/// A model at OpenAI, or at a compatible server.
+pub(crate) fn openai(post: Post, model: &str, access: &Access) -> Hired {
+    let mut builder = OpenAiAdapter::builder(model).concurrency(post.concurrency);
+    if let Some(name) = post.name {
+        builder = builder.name(name);
+    }
+    if let Some(key) = &access.key {
+        builder = builder.api_key(key.clone());
+    }
+    if let Some(url) = &access.base_url {
+        builder = builder.base_url(url);
+    }
+    Ok(Arc::new(builder.build()?))
+}
+
+/// A model at Google, or at a compatible server.
+pub(crate) fn gemini(post: Post, model: &str, access: &Access) -> Hired {
+    let mut builder = GeminiAdapter::builder(model).concurrency(post.concurrency);
+    if let Some(name) = post.name {
+        builder = builder.name(name);
+    }
+    if let Some(key) = &access.key {
+        builder = builder.api_key(key.clone());
+    }
+    if let Some(url) = &access.base_url {
+        builder = builder.base_url(url);
+    }
+    Ok(Arc::new(builder.build()?))
+}
+
+/// Canned answers, no language model.
+pub(crate) fn offline(post: Post, skill: Skill, latency: Duration) -> Hired {
+    let name = post.name.unwrap_or_else(|| format!("employee_{}", skill.as_str()));
+    let builder = OfflineAdapter::builder(name).concurrency(post.concurrency);
+    Ok(Arc::new(builder.skill(skill).latency(latency).build()?))
+}

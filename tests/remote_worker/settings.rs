@@ -1,0 +1,57 @@
+//! Bad settings end the worker with exit code 2 and one line that says what is wrong and how to mend it.
+
+use std::process::Command;
+
+use crate::worker::{manager, program};
+
+fn refusal(settings: &[(&str, &str)]) -> String {
+    let output = Command::new(program()).env_clear().envs(settings.iter().copied()).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert_eq!(output.status.code(), Some(2), "{settings:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{settings:?}: {said}");
+    said
+}
+
+#[test]
+fn each_bad_setting_is_named_and_no_secret_is() {
+    for (settings, named) in [
+        (("MODEL_BACKEND", "nonsense"), "MODEL_BACKEND"),
+        (("MODEL_BACKEND", "openai"), "OPENAI_API_KEY"),
+        (("MODEL_BACKEND", "gemini-2.5-pro"), "GEMINI_API_KEY"),
+        (("MODEL_BACKEND", ""), "ollama, openai, gemini or offline"),
+        (("MANAGER_URL", "nowhere"), "MANAGER_URL"),
+        (("MANAGER_URL", "http://user:canary@host"), "MANAGER_URL"),
+        (("MANAGER_URL", "ftp://host"), "http://127.0.0.1:8000"),
+        (("AURA_TOKEN", "canary\ncanary"), "AURA_TOKEN"),
+        (("WORKER_ID", "two words"), "WORKER_ID"),
+        (("WORKER_CONCURRENCY", "0"), "WORKER_CONCURRENCY"),
+        (("WORKER_CONCURRENCY", "many"), "WORKER_CONCURRENCY=1"),
+        (("WORKER_GRACE", "-1"), "WORKER_GRACE"),
+        (("WORKER_MODEL_NAME", "two words"), "two words"),
+        (("OFFLINE_SKILL", "lazy"), "careful, hasty or sloppy"),
+        (("OFFLINE_LATENCY", "NaN"), "OFFLINE_LATENCY"),
+    ] {
+        let said = refusal(&[("MODEL_BACKEND", "offline"), settings]);
+        assert!(said.contains(named), "{settings:?}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_where_no_manager_answers_but_something_else_does_is_named() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = manager(folder.path(), &[]);
+    // Every path below this one is unknown to the manager, as it would be to any other server.
+    let said = refusal(&[("MODEL_BACKEND", "offline"), ("MANAGER_URL", &format!("{}/elsewhere", server.url))]);
+    assert!(said.contains("MANAGER_URL"), "{said}");
+}
+
+#[test]
+fn help_names_every_variable() {
+    let output = Command::new(program()).arg("--help").env_clear().output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["MANAGER_URL", "MODEL_BACKEND", "WORKER_ID", "WORKER_CONCURRENCY", "OLLAMA_HOST", "OPENAI_API_KEY"] {
+        assert!(said.contains(name), "{name}: {said}");
+    }
+    assert!(output.status.success());
+}
