@@ -105,8 +105,8 @@ fn every_variable_of_a_worker_and_of_the_manager_is_one_that_the_program_reads()
             |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.expect("entry").path()).unwrap_or_default();
         files.map(read).collect::<String>()
     };
-    let worker = source(&["examples/worker", "examples/hiring"]);
-    let manager = source(&["examples/server", "examples/hiring"]);
+    let worker = source(&["examples/worker", "examples/staff"]);
+    let manager = source(&["examples/server", "examples/staff"]);
     for (name, service) in services(&with_card()) {
         let program = match name.as_str() {
             "manager" => &manager,

@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use aura_orchestra::prelude::*;
 
 use crate::{
-    hiring::{self, Post},
+    hiring::{self, Access, Post},
     settings::ServerSettings,
 };
 
@@ -22,12 +22,17 @@ pub(crate) struct Crew {
 /// Hires whoever is configured.
 pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Send + Sync>> {
     let mut crew = Crew::default();
-    let post = |name: &str| Post { name: Some(name.to_owned()), concurrency: 1 };
-    if settings.openai.is_some() {
+    let house = &settings.house;
+    let post = |name: &str| Post { name: Some(name.to_owned()), concurrency: 1, house: house.clone() };
+    if is_set(&settings.openai) {
         for model in &settings.openai_models {
             // One model has the short name; several have their own.
             let name = matches!(settings.openai_models.as_slice(), [_]).then(|| "employee_openai".to_owned());
-            crew.adapters.push(hiring::openai(Post { name, concurrency: 1 }, model, &settings.openai)?);
+            crew.adapters.push(hiring::openai(
+                Post { name, concurrency: 1, house: house.clone() },
+                model,
+                &settings.openai,
+            )?);
         }
     } else {
         crew.hints.push(
@@ -39,7 +44,7 @@ pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Se
     } else {
         crew.hints.push("OLLAMA_HOST=http://127.0.0.1:11434 hires OLLAMA_MODEL (llama3)".to_owned());
     }
-    if settings.gemini.is_some() {
+    if is_set(&settings.gemini) {
         crew.adapters.push(hiring::gemini(post("employee_gemini"), &settings.gemini_model, &settings.gemini)?);
     } else {
         crew.hints.push("GEMINI_API_KEY hires GEMINI_MODEL (gemini-2.5-flash)".to_owned());
@@ -75,4 +80,9 @@ pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Se
         );
     }
     Ok(crew)
+}
+
+/// Whether there is anything to ask a vendor with.
+const fn is_set(access: &Access) -> bool {
+    access.key.is_some() || access.base_url.is_some()
 }

@@ -2,10 +2,13 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a server talks to whoever starts it")]
 
+mod books;
 mod crew;
 mod database;
 #[path = "../staff/hiring.rs"]
 mod hiring;
+#[path = "../staff/house.rs"]
+mod house;
 mod settings;
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
@@ -41,10 +44,15 @@ async fn run() -> Result<(), String> {
     let crew = crew::hire(&settings).map_err(|error| one_line(error.as_ref()))?;
     let database = settings.database.open().await.map_err(|error| one_line(&error))?;
 
+    if let Some(ledger) = &settings.house.ledger {
+        books::open(ledger, database.store().as_ref()).await.map_err(|error| one_line(&error))?;
+    }
+
     let mut builder = aura_orchestra::builder()
         .store_shared(database.store())
         .workers(settings.workers)
         .settings(settings.orchestra.clone())
+        .probe(probes(&settings)?)
         .alerter(LogAlerter);
     for adapter in crew.adapters {
         builder = builder.employ_shared(adapter);
@@ -70,6 +78,18 @@ async fn run() -> Result<(), String> {
     database.close().await;
     println!("stopped; nothing is lost");
     served.map_err(|error| one_line(&error))
+}
+
+/// What this machine has: GPUs, memory, and what Ollama has loaded.
+fn probes(settings: &ServerSettings) -> Result<Probes, String> {
+    let probes = Probes::new().and(NvmlProbe::new()).and(HostProbe::new());
+    match &settings.ollama_host {
+        Some(host) => {
+            let server = OllamaServer::new(hiring::ollama_url(host), None);
+            Ok(probes.and(OllamaProbe::new(server.map_err(|error| format!("OLLAMA_HOST: {error}"))?)))
+        }
+        None => Ok(probes),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, String> {

@@ -11,6 +11,7 @@ use clap::Parser;
 use crate::{
     database::{Database, DatabaseOptions},
     hiring::{self, Access},
+    house::House,
 };
 
 /// Runs one orchestra with a web page. README.md names the environment variables.
@@ -29,6 +30,7 @@ pub(crate) struct ServerSettings {
     /// How long the server is not ready and still serves, before it stops.
     pub(crate) drain: Duration,
     pub(crate) orchestra: Settings,
+    pub(crate) house: House,
     pub(crate) ollama_host: Option<String>,
     pub(crate) ollama_model: String,
     pub(crate) openai: Access,
@@ -73,6 +75,7 @@ impl ServerSettings {
             workers,
             drain: drain()?,
             orchestra,
+            house: House::read()?,
             ollama_host: text("OLLAMA_HOST"),
             ollama_model: text("OLLAMA_MODEL").unwrap_or_else(|| hiring::OLLAMA_MODEL.to_owned()),
             openai: Access { key: ApiKey::from_env("OPENAI_API_KEY"), base_url: text("OPENAI_BASE_URL") },

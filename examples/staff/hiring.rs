@@ -4,6 +4,8 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use aura_orchestra::prelude::*;
 
+use crate::house::House;
+
 /// A hired employee, or why it cannot be hired.
 pub(crate) type Hired = Result<Arc<dyn ModelAdapter>, Box<dyn Error + Send + Sync>>;
 
@@ -21,13 +23,6 @@ pub(crate) struct Access {
     pub(crate) base_url: Option<String>,
 }
 
-impl Access {
-    /// Whether there is anything to go by.
-    pub(crate) const fn is_some(&self) -> bool {
-        self.key.is_some() || self.base_url.is_some()
-    }
-}
-
 /// How an employee is listed.
 #[derive(Debug, Clone)]
 pub(crate) struct Post {
@@ -35,48 +30,63 @@ pub(crate) struct Post {
     pub(crate) name: Option<String>,
     /// Jobs it works on at once.
     pub(crate) concurrency: u16,
+    /// Prompts, prices and budgets.
+    pub(crate) house: House,
 }
 
-/// A model on an Ollama server; `host` as in OLLAMA_HOST, with or without `http://`.
+/// What every vendor's builder is told of a post. The builders have the same setters, and no trait of their own.
+macro_rules! posted {
+    ($builder:expr, $post:expr, $provider:expr, $model:expr) => {{
+        let mut builder = $builder.concurrency($post.concurrency);
+        if let Some(name) = &$post.name {
+            builder = builder.name(name);
+        }
+        if let Some(prompts) = &$post.house.prompts {
+            builder = builder.prompts(Arc::clone(prompts));
+        }
+        if let Some(price) = $post.house.price($provider, $model) {
+            builder = builder.price(price);
+        }
+        builder
+    }};
+}
+
+/// The address that a host names, as in OLLAMA_HOST, with or without `http://`.
+pub(crate) fn ollama_url(host: &str) -> String {
+    if host.contains("://") { host.to_owned() } else { format!("http://{host}") }
+}
+
+/// A model on an Ollama server; `host` as in OLLAMA_HOST.
 pub(crate) fn ollama(post: Post, model: &str, host: Option<&str>) -> Hired {
-    let mut builder = OllamaAdapter::builder(model).concurrency(post.concurrency);
-    if let Some(name) = post.name {
-        builder = builder.name(name);
-    }
+    let mut builder = posted!(OllamaAdapter::builder(model), post, "ollama", model);
     if let Some(host) = host {
-        builder = builder.base_url(if host.contains("://") { host.to_owned() } else { format!("http://{host}") });
+        builder = builder.base_url(ollama_url(host));
     }
-    Ok(Arc::new(builder.build()?))
+    Ok(post.house.layered(builder.build()?))
 }
 
 /// A model at OpenAI, or at a compatible server.
 pub(crate) fn openai(post: Post, model: &str, access: &Access) -> Hired {
-    let mut builder = OpenAiAdapter::builder(model).concurrency(post.concurrency);
-    if let Some(name) = post.name {
-        builder = builder.name(name);
-    }
+    let mut builder = posted!(OpenAiAdapter::builder(model), post, "openai", model);
     if let Some(key) = &access.key {
         builder = builder.api_key(key.clone());
     }
     if let Some(url) = &access.base_url {
         builder = builder.base_url(url);
     }
-    Ok(Arc::new(builder.build()?))
+    Ok(post.house.layered(builder.build()?))
 }
 
 /// A model at Google, or at a compatible server.
 pub(crate) fn gemini(post: Post, model: &str, access: &Access) -> Hired {
-    let mut builder = GeminiAdapter::builder(model).concurrency(post.concurrency);
-    if let Some(name) = post.name {
-        builder = builder.name(name);
-    }
+    let mut builder = posted!(GeminiAdapter::builder(model), post, "gemini", model);
     if let Some(key) = &access.key {
         builder = builder.api_key(key.clone());
     }
     if let Some(url) = &access.base_url {
         builder = builder.base_url(url);
     }
-    Ok(Arc::new(builder.build()?))
+    Ok(post.house.layered(builder.build()?))
 }
 
 /// Canned answers, no language model.

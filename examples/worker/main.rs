@@ -4,7 +4,8 @@
 
 #[path = "../staff/hiring.rs"]
 mod hiring;
-mod machine;
+#[path = "../staff/house.rs"]
+mod house;
 mod settings;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
@@ -52,7 +53,7 @@ async fn run() -> Result<(), String> {
         .employ_shared(settings.adapter)
         .concurrency(settings.concurrency)
         .grace(settings.grace)
-        .probe(machine::Machine)
+        .probe(settings.probes)
         .start()
         .map_err(|error| one_line(&error))?;
     println!("ready: {} at once (Ctrl-C or SIGTERM stops)", jobs(settings.concurrency));

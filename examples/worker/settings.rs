@@ -5,7 +5,10 @@ use std::{env, fs, process, time::Duration};
 use aura_orchestra::{http, prelude::*};
 use clap::Parser;
 
-use crate::hiring::{self, Access, Hired, Post};
+use crate::{
+    hiring::{self, Access, Hired, Post},
+    house::House,
+};
 
 /// Works for a manager on this machine or on another one. docs/workers.md tells more.
 #[derive(Parser)]
@@ -67,6 +70,8 @@ pub(crate) struct WorkerSettings {
     pub(crate) adapter: std::sync::Arc<dyn ModelAdapter>,
     /// What the manager is told of the adapter.
     pub(crate) profile: ModelProfile,
+    /// What the manager is told of the machine.
+    pub(crate) probes: Probes,
 }
 
 /// Who does the work.
@@ -105,7 +110,8 @@ impl WorkerSettings {
         let manager = manager(filled(&given.manager_url))?;
         let adapter = given.hire(over_all)?;
         let profile = adapter.profile().clone();
-        Ok(Self { manager, worker, concurrency: concurrency.into(), grace, adapter, profile })
+        let probes = given.probes(&profile)?;
+        Ok(Self { manager, worker, concurrency: concurrency.into(), grace, adapter, profile, probes })
     }
 }
 
@@ -113,7 +119,7 @@ impl CommandLine {
     fn hire(&self, concurrency: u16) -> Result<std::sync::Arc<dyn ModelAdapter>, String> {
         let Wanted { backend, model, name } = self.wanted()?;
         let name = filled(&self.model_name).unwrap_or(name);
-        let post = Post { name: Some(name), concurrency };
+        let post = Post { name: Some(name), concurrency, house: House::read()? };
         let or = |setting: &Option<String>, default: &str| {
             model.clone().or_else(|| filled(setting)).unwrap_or_else(|| default.to_owned())
         };
@@ -123,11 +129,11 @@ impl CommandLine {
                 hiring::ollama(post, &model, filled(&self.ollama_host).as_deref())
             }
             Backend::OpenAi => {
-                let access = access("openai", "OPENAI", filled(&self.openai_base_url))?;
+                let access = access("OPENAI", filled(&self.openai_base_url));
                 hiring::openai(post, &or(&self.openai_model, hiring::OPENAI_MODEL), &access)
             }
             Backend::Gemini => {
-                let access = access("gemini", "GEMINI", filled(&self.gemini_base_url))?;
+                let access = access("GEMINI", filled(&self.gemini_base_url));
                 hiring::gemini(post, &or(&self.gemini_model, hiring::GEMINI_MODEL), &access)
             }
             Backend::Offline => {
@@ -137,6 +143,16 @@ impl CommandLine {
             }
         };
         hired.map_err(|error| crate::one_line(error.as_ref()))
+    }
+
+    fn probes(&self, profile: &ModelProfile) -> Result<Probes, String> {
+        let probes = Probes::new().and(NvmlProbe::new()).and(HostProbe::new());
+        if profile.identity.provider != "ollama" {
+            return Ok(probes);
+        }
+        let url = filled(&self.ollama_host).map_or_else(|| profile.endpoint.clone(), |host| hiring::ollama_url(&host));
+        let server = OllamaServer::new(url, None).map_err(|error| format!("OLLAMA_HOST: {error}"))?;
+        Ok(probes.and(OllamaProbe::new(server)))
     }
 
     /// Reads MODEL_BACKEND: a backend, an employee's name, or a model's name that says whose it is.
@@ -171,15 +187,10 @@ fn manager(url: Option<String>) -> Result<http::HttpManager, String> {
     builder.build().map_err(|error| format!("MANAGER_URL: {}", crate::one_line(&error)))
 }
 
-/// The key of a vendor is read from the environment alone: other users of this machine can read a command line.
-fn access(backend: &str, prefix: &str, base_url: Option<String>) -> Result<Access, String> {
-    let access = Access { key: ApiKey::from_env(&format!("{prefix}_API_KEY")), base_url };
-    if !access.is_some() {
-        return Err(format!(
-            "MODEL_BACKEND={backend} needs {prefix}_API_KEY, or {prefix}_BASE_URL for a compatible server"
-        ));
-    }
-    Ok(access)
+/// The key of a vendor is read from the environment alone: other users of this machine can read a command line. Without one, and
+/// without another address, the employee is a stub that says so.
+fn access(prefix: &str, base_url: Option<String>) -> Access {
+    Access { key: ApiKey::from_env(&format!("{prefix}_API_KEY")), base_url }
 }
 
 fn skill_named(name: &str) -> Result<Skill, String> {

@@ -16,8 +16,10 @@ fn refusal(settings: &[(&str, &str)]) -> String {
 fn each_bad_setting_is_named_and_no_secret_is() {
     for (settings, named) in [
         (("MODEL_BACKEND", "nonsense"), "MODEL_BACKEND"),
-        (("MODEL_BACKEND", "openai"), "OPENAI_API_KEY"),
-        (("MODEL_BACKEND", "gemini-2.5-pro"), "GEMINI_API_KEY"),
+        (("AURA_PROMPTS", "no/such/folder"), "AURA_PROMPTS"),
+        (("AURA_PRICES", "no/such/file"), "AURA_PRICES"),
+        (("AURA_BUDGET_USD_PER_DAY", "-1"), "AURA_BUDGET_USD_PER_DAY=2.50"),
+        (("AURA_BUDGET_TOKENS_PER_DAY", "many"), "AURA_BUDGET_TOKENS_PER_DAY"),
         (("MODEL_BACKEND", ""), "ollama, openai, gemini or offline"),
         (("MANAGER_URL", "nowhere"), "MANAGER_URL"),
         (("MANAGER_URL", "http://user:canary@host"), "MANAGER_URL"),

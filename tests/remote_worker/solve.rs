@@ -73,3 +73,25 @@ async fn one_worker_does_several_jobs_at_once() {
     let idle = |jobs: &serde_json::Value| jobs.as_array().is_some_and(Vec::is_empty);
     server.until("/jobs?status=IN_PROGRESS", PATIENCE, idle).await;
 }
+
+#[tokio::test]
+async fn a_worker_without_its_key_is_a_stub_that_says_so_and_earns_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = manager(folder.path(), &[]);
+    let worker = Worker::start(folder.path(), &server.url, "keyless", &[("MODEL_BACKEND", "openai")]);
+    worker.says("employee_openai is a STUB: no OPENAI_API_KEY");
+    worker.says("ready");
+    let (_, models) = server.get("/models").await;
+    assert!(models[0]["stub"].as_str().is_some_and(|stub| stub.starts_with("no OPENAI_API_KEY")), "{models}");
+    let (prd, job) = submit(&server).await;
+    let ended = |verdict: &serde_json::Value| verdict["outcome"].is_string();
+    let verdict = server.until(&format!("/prds/{prd}/verdict?wait=30s"), PATIENCE, ended).await;
+    assert!(verdict["entries"][0]["stub"].is_string(), "{verdict}");
+    let (_, runs) = server.get(&format!("/jobs/{job}/runs")).await;
+    assert!(
+        runs.as_array().is_some_and(|runs| !runs.is_empty() && runs.iter().all(|run| run["counts"] == false)),
+        "{runs}"
+    );
+    worker.signal("-TERM");
+    assert_eq!(worker.ended(), Some(0));
+}
