@@ -19,3 +19,16 @@ pub fn builder() -> prelude::OrchestraBuilder {
         .scorer(aura_scoring::FormulaScorer::default())
         .try_sandbox(aura_sandbox::ProcessSandbox::new())
 }
+
+/// The guides' code is compiled with the doc tests.
+#[cfg(all(doctest, feature = "ollama", feature = "openai", feature = "gemini"))]
+mod guides {
+    #[doc = include_str!("../docs/adapters.md")]
+    struct Adapters;
+    #[doc = include_str!("../docs/vendors/ollama.md")]
+    struct Ollama;
+    #[doc = include_str!("../docs/vendors/openai.md")]
+    struct OpenAi;
+    #[doc = include_str!("../docs/vendors/gemini.md")]
+    struct Gemini;
+}

@@ -129,11 +129,11 @@ impl CommandLine {
                 hiring::ollama(post, &model, filled(&self.ollama_host).as_deref())
             }
             Backend::OpenAi => {
-                let access = access("OPENAI", filled(&self.openai_base_url));
+                let access = access("OPENAI_API_KEY", filled(&self.openai_base_url));
                 hiring::openai(post, &or(&self.openai_model, hiring::OPENAI_MODEL), &access)
             }
             Backend::Gemini => {
-                let access = access("GEMINI", filled(&self.gemini_base_url));
+                let access = access("GEMINI_API_KEY", filled(&self.gemini_base_url));
                 hiring::gemini(post, &or(&self.gemini_model, hiring::GEMINI_MODEL), &access)
             }
             Backend::Offline => {
@@ -189,8 +189,8 @@ fn manager(url: Option<String>) -> Result<http::HttpManager, String> {
 
 /// The key of a vendor is read from the environment alone: other users of this machine can read a command line. Without one, and
 /// without another address, the employee is a stub that says so.
-fn access(prefix: &str, base_url: Option<String>) -> Access {
-    Access { key: ApiKey::from_env(&format!("{prefix}_API_KEY")), base_url }
+fn access(key: &str, base_url: Option<String>) -> Access {
+    Access { key: ApiKey::from_env(key), base_url }
 }
 
 fn skill_named(name: &str) -> Result<Skill, String> {

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
-use aura_adapters::{AdapterExt as _, OpenAiAdapter, layer::with_default_layers};
+use aura_adapters::{OpenAiAdapter, with_default_layers};
 use aura_core::{GenerateRequest, ModelAdapter};
 use serde::{Deserialize, Serialize};
 
@@ -155,19 +155,20 @@ fn genai(base: &str) -> genai::Client {
     use genai::{
         ModelIden, ServiceTarget,
         adapter::AdapterKind,
-        resolver::{AuthData, Endpoint, ServiceTargetResolver},
+        resolver::{AuthData, Endpoint, Error, ServiceTargetResolver},
     };
     let base = format!("{base}/");
-    let resolver = ServiceTargetResolver::from_resolver_fn(move |target: ServiceTarget| {
+    let resolver = ServiceTargetResolver::from_resolver_fn(move |target: ServiceTarget| -> Result<ServiceTarget, Error> {
         let model = ModelIden::new(AdapterKind::OpenAI, target.model.model_name);
         Ok(ServiceTarget { endpoint: Endpoint::from_owned(base.clone()), auth: AuthData::from_single("key"), model })
     });
-    genai::Client::builder().with_service_target_resolver(resolver).build()
+    let builder = genai::Client::builder().with_reqwest(client()).with_service_target_resolver(resolver);
+    builder.build().expect("a client")
 }
 
 impl Client for GenAi {
     fn name(&self) -> &'static str {
-        "genai"
+        "genai 0.7"
     }
 
     fn call(&self) -> Call<'_> {
