@@ -9,6 +9,7 @@ use aura_orchestra::{
     },
     prelude::*,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Report;
@@ -89,6 +90,16 @@ pub(crate) async fn check(url: &str, report: &mut Report) {
     }
 }
 
+/// What llmock says of the client that called it.
+#[derive(Deserialize)]
+struct Verdict {
+    passed: bool,
+    warnings: u64,
+    attempts: u64,
+    #[serde(default)]
+    findings: Value,
+}
+
 async fn one(
     client: &reqwest::Client,
     url: &str,
@@ -108,19 +119,20 @@ async fn one(
         true => employee.stream(&request, Arc::new(Forgets)).await,
         false => employee.generate(&request).await,
     };
-    let verdict: Value =
+    let verdict: Verdict =
         client.get(format!("{url}/_llmock/verdict")).send().await.map_err(text)?.json().await.map_err(text)?;
     let said = match &outcome {
         Ok(generation) => format!("an answer of {} bytes", generation.output.len()),
         Err(error) => error.to_string(),
     };
-    let figures = format!("{} attempts, {said}", verdict["attempts"]);
+    let figures = format!("{} attempts, {said}", verdict.attempts);
     if outcome.is_ok() != fault.ends_well {
         return Err(figures);
     }
-    match (verdict["passed"].as_bool(), verdict["warnings"].as_u64()) {
-        (Some(true), Some(0)) => Ok(format!("verdict PASS, {figures}")),
-        _ => Err(format!("{figures}; {}", verdict["findings"])),
+    if verdict.passed && verdict.warnings == 0 {
+        Ok(format!("verdict PASS, {figures}"))
+    } else {
+        Err(format!("{figures}; {}", verdict.findings))
     }
 }
 

@@ -2,6 +2,7 @@
 //! memory, and the key in no text.
 
 use std::{
+    io::Read as _,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -313,6 +314,39 @@ async fn a_port_without_tls_and_a_name_without_an_address_are_unreachable() {
     each(&with_tls, PATIENT, LONG, is_unreachable).await;
     assert!(plain.seen().is_empty());
     each("http://no-such-host.invalid", PATIENT, LONG, is_unreachable).await;
+}
+
+/// Asked for over TLS, with a certificate that no authority has signed: it is not trusted, and what is said names it.
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_asked() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key.into()).unwrap();
+    let config = Arc::new(config);
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let asked = Arc::new(AtomicUsize::new(0));
+    std::thread::spawn({
+        let asked = Arc::clone(&asked);
+        move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                if rustls::Stream::new(&mut session, &mut stream).read(&mut [0; 1024]).is_ok_and(|bytes| bytes > 0) {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    });
+    each(&url, PATIENT, LONG, |error| {
+        let mut causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        matches!(error, AdapterError::Unreachable { .. })
+            && causes.any(|cause| cause.to_string().contains("certificate"))
+    })
+    .await;
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
 /// In each of its forms, on every status that may come with it.

@@ -52,9 +52,12 @@ fn left_open(hand: &Hand, task: usize) -> Vec<String> {
     open
 }
 
+/// Whether more jobs wait, for workers or for judges, than a round is to end with.
 async fn too_many_wait(hand: &Hand) -> bool {
     let Ok(counts) = hand.store.job_counts().await else { return true };
-    let waiting = counts.iter().filter(|count| matches!(count.status, JobStatus::Queued | JobStatus::Assigned));
+    let waiting = counts
+        .iter()
+        .filter(|count| matches!(count.status, JobStatus::Queued | JobStatus::Assigned | JobStatus::Submitted));
     waiting.map(|count| count.jobs).sum::<u64>() > hand.orders.settings.waiting
 }
 

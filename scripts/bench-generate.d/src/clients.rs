@@ -37,7 +37,7 @@ fn client() -> reqwest::Client {
 }
 
 fn bare(base: &str) -> OpenAiAdapter {
-    OpenAiAdapter::builder(MODEL).base_url(base).api_key("key").build().expect("an adapter")
+    OpenAiAdapter::builder(MODEL).base_url(base).api_key("key").concurrency(200).build().expect("an adapter")
 }
 
 pub fn ours(base: &str) -> Arc<dyn ModelAdapter> {
