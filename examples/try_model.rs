@@ -78,17 +78,25 @@ async fn ask(prompt: &str) -> Result<(), Failure> {
     });
     let generation = model.stream(&request, shown).await?;
     println!("\n\ntook       {:.1?}", began.elapsed());
-    println!("tokens     {:?}", generation.usage);
-    println!("time       {:?}", generation.timings);
-    println!("confidence {:?}", generation.self_confidence);
+    let Usage { input_tokens, output_tokens, .. } = generation.usage;
+    println!("tokens     {} in, {} out", or_absent(input_tokens), or_absent(output_tokens));
+    let Timings { load, prompt, output } = generation.timings;
+    let [load, prompt, output] = [load, prompt, output].map(|time| or_absent(time.map(|time| format!("{time:.1?}"))));
+    println!("time       loading {load}, reading {prompt}, writing {output}");
+    println!(
+        "confidence {}",
+        or_absent(generation.self_confidence.map(|confidence| format!("{:.3}", confidence.get())))
+    );
     let cost = profile.price.and_then(|price| price.cost(&generation.usage));
     let as_of = PriceTable::embedded().as_of();
-    println!(
-        "cost       {}",
-        cost.map_or_else(|| "not known".to_owned(), |cost| format!("{cost} by prices of {as_of}"))
-    );
+    println!("cost       {}", or_absent(cost.map(|cost| format!("{cost} by prices of {as_of}"))));
     println!("pieces     {:?}", generation.artifacts.iter().map(|piece| piece.kind).collect::<Vec<_>>());
+    println!("explained  {}", generation.explanation);
     Ok(())
+}
+
+fn or_absent(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "not known".to_owned(), |value| value.to_string())
 }
 
 async fn installed() -> Result<(), Failure> {
@@ -112,8 +120,22 @@ async fn installed() -> Result<(), Failure> {
 }
 
 async fn machine() -> Result<(), Failure> {
-    for probe in [Arc::new(NvmlProbe::new()) as Arc<dyn ResourceProbe>, Arc::new(HostProbe::new())] {
-        println!("{:#?}", tokio::time::timeout(Duration::from_secs(10), probe.snapshot()).await??);
+    let look = Duration::from_secs(10);
+    let cards = tokio::time::timeout(look, NvmlProbe::new().snapshot()).await??;
+    match cards.gpus {
+        None => println!("GPUs       not known: there is no NVIDIA driver that answers"),
+        Some(gpus) => gpus.iter().for_each(|gpu| {
+            println!(
+                "GPU        {}: {} of {} free, {} busy",
+                gpu.name,
+                gpu.free,
+                gpu.total,
+                or_absent(gpu.utilisation.map(|part| format!("{:.0} %", part.get() * 100.0)))
+            );
+        }),
     }
+    let host = tokio::time::timeout(look, HostProbe::new().snapshot()).await??;
+    println!("memory     {} of {} free", or_absent(host.free_memory), or_absent(host.total_memory));
+    println!("cores      {}", or_absent(host.cores));
     Ok(())
 }

@@ -146,7 +146,7 @@ function showModels(models) {
       shown.dataset.test = "gate";
       name.append(shown);
     }
-    if (!model.has_adapter) name.append(el("small", { text: "waits for a remote worker" }));
+    if (!model.has_adapter) name.append(el("small", { text: "worked for by remote workers" }));
     const score = el("td", { class: "score-cell" }, el("span", { text: number(model.avg_score, 3) }), bar(model.avg_score));
     const button = el("button", {
       type: "button",

@@ -9,11 +9,14 @@ mod database;
 mod hiring;
 #[path = "../staff/house.rs"]
 mod house;
+#[path = "../staff/one_line.rs"]
+mod one_line;
 mod settings;
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use aura_orchestra::{http, prelude::*};
+use one_line::one_line;
 use settings::ServerSettings;
 use tokio::net::TcpListener;
 
@@ -151,15 +154,4 @@ async fn signalled() -> Signal {
 async fn signalled() -> Signal {
     let _caught = tokio::signal::ctrl_c().await;
     Signal::Interrupt
-}
-
-/// An error with its causes, in one line.
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.replace(['\n', '\r'], " ")
 }

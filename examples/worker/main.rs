@@ -6,11 +6,14 @@
 mod hiring;
 #[path = "../staff/house.rs"]
 mod house;
+#[path = "../staff/one_line.rs"]
+mod one_line;
 mod settings;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use aura_orchestra::{http::HttpManager, prelude::*};
+use one_line::one_line;
 use settings::WorkerSettings;
 
 /// How soon a manager that is not there is asked again.
@@ -148,15 +151,4 @@ impl Signals {
     async fn next(&mut self) {
         let _caught = tokio::signal::ctrl_c().await;
     }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.replace(['\n', '\r'], " ")
 }

@@ -8,6 +8,7 @@ use clap::Parser;
 use crate::{
     hiring::{self, Access, Hired, Post},
     house::House,
+    one_line::one_line,
 };
 
 /// Works for a manager on this machine or on another one. docs/workers.md tells more.
@@ -142,7 +143,7 @@ impl CommandLine {
                 hiring::offline(post, skill_named(skill.as_deref().unwrap_or("careful"))?, latency)
             }
         };
-        hired.map_err(|error| crate::one_line(error.as_ref()))
+        hired.map_err(|error| one_line(error.as_ref()))
     }
 
     fn probes(&self, profile: &ModelProfile) -> Result<Probes, String> {
@@ -184,7 +185,7 @@ fn manager(url: Option<String>) -> Result<http::HttpManager, String> {
     if let Some(token) = text("AURA_TOKEN") {
         builder = builder.token(http::Token::new(token).map_err(|error| format!("AURA_TOKEN: {error}"))?);
     }
-    builder.build().map_err(|error| format!("MANAGER_URL: {}", crate::one_line(&error)))
+    builder.build().map_err(|error| format!("MANAGER_URL: {}", one_line(&error)))
 }
 
 /// The key of a vendor is read from the environment alone: other users of this machine can read a command line. Without one, and
