@@ -71,7 +71,7 @@ impl Fleet {
             // loaded. Where nobody watches what is loaded, a model that works counts as loaded.
             let is_watched = fleet.sight.resources.watched.contains(&model.profile.identity.provider);
             if !fleet.is_resident(model) && (l.in_progress == 0 || is_watched) {
-                fleet.reserve(fleet.sight.measured.needs_of(model));
+                fleet.reserve(model);
             }
             fleet.busy_local.push(Busy::new(model));
         }
@@ -80,7 +80,11 @@ impl Fleet {
     }
 
     /// Sets aside what a model needs, on the GPU that has most free.
-    fn reserve(&mut self, needs: Needs) {
+    fn reserve(&mut self, model: &Model) {
+        if self.runs_elsewhere(model) {
+            return;
+        }
+        let needs = self.sight.measured.needs_of(model);
         let less = |free: &mut Mebibytes, by: Mebibytes| *free = Mebibytes(free.0.saturating_sub(by.0));
         if let Some(gpu) = self.sight.resources.gpus.iter_mut().flatten().max_by_key(|gpu| gpu.free) {
             less(&mut gpu.free, needs.vram);
@@ -104,8 +108,13 @@ impl Fleet {
         self.busy_local.iter().any(|busy| busy.id == model.id)
     }
 
+    fn runs_elsewhere(&self, model: &Model) -> bool {
+        self.sight.elsewhere.contains(&model.id)
+    }
+
     fn is_resident(&self, model: &Model) -> bool {
-        self.loaded.iter().any(|loaded| loaded.resident.identity == model.profile.identity)
+        !self.runs_elsewhere(model)
+            && self.loaded.iter().any(|loaded| loaded.resident.identity == model.profile.identity)
     }
 
     /// Whether one more job fits on `model`.
@@ -126,6 +135,9 @@ impl Fleet {
         if others.len() >= self.max_local {
             return Err(self.max_local_reached(others));
         }
+        if self.runs_elsewhere(model) {
+            return Ok(());
+        }
         self.fits(self.sight.measured.needs_of(model), others)
     }
 
@@ -133,8 +145,11 @@ impl Fleet {
         NoRoom::MaxLocal { max: self.max_local, others }
     }
 
-    /// The other local models that are loaded or busy, each once.
+    /// The other local models that are busy, or loaded beside this one, each once.
     fn others(&self, model: &Model) -> Vec<Occupant> {
+        if self.runs_elsewhere(model) {
+            return self.busy_local.iter().map(Busy::occupant).collect();
+        }
         let is_busy = |loaded: &&Loaded| self.busy_local.iter().any(|b| b.identity == loaded.resident.identity);
         let idle =
             self.loaded.iter().filter(|loaded| loaded.resident.identity != model.profile.identity && !is_busy(loaded));
@@ -173,7 +188,7 @@ impl Fleet {
         let keeps_busy = model.profile.kind == ModelKind::Local && self.is_attended(model.id);
         if keeps_busy && !self.is_busy(model) {
             if !self.is_resident(model) {
-                self.reserve(self.sight.measured.needs_of(model));
+                self.reserve(model);
             }
             self.busy_local.push(Busy::new(model));
         }

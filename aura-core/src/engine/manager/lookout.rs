@@ -67,7 +67,7 @@ impl Lookout {
             Some(probe) => self.ask(probe).await,
             None => Resources::default(),
         };
-        Sight { resources, measured: self.state().measured.clone() }
+        Sight { measured: self.state().measured.clone(), ..Sight::from(resources) }
     }
 
     async fn ask(&self, probe: &Arc<dyn ResourceProbe>) -> Resources {

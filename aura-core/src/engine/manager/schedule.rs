@@ -226,7 +226,9 @@ impl Scheduler {
         )?;
         let stats: HashMap<_, _> = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
         let attended = attended(models, &load, manager.clock.now(), manager.settings.attendance);
-        let sight = self.lookout.look().await;
+        let mut sight = self.lookout.look().await;
+        let elsewhere = models.iter().filter(|model| !self.adapters.contains_key(&model.profile.name));
+        sight.elsewhere = elsewhere.map(|model| model.id).collect();
         let mut round = Round {
             models,
             stats,

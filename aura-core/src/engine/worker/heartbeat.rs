@@ -90,7 +90,12 @@ impl Worker {
             return;
         }
         let call = self.reach.call("heartbeat");
-        let answers = self.manager.heartbeat(&proofs).await;
+        // A call that hangs must not be the last one before the leases end.
+        let patience = self.leases.patience(self.pace.heartbeat);
+        let answers = tokio::select! {
+            answers = self.manager.heartbeat(&proofs) => answers,
+            () = self.clock.sleep(patience) => Err(unanswered(patience)),
+        };
         call.ended(&answers);
         self.leases.record(&proofs, answers, self.clock.now(), self.pace.heartbeat);
         self.leases.beaten.notify_waiters();
@@ -137,6 +142,12 @@ impl LeaseBook {
         })
     }
 
+    /// How long a beat is waited for: short enough for further ones before any lease in the book ends.
+    fn patience(&self, heartbeat: Duration) -> Duration {
+        let shortest = self.with(|book| book.values().map(|held| held.extended_for).min());
+        shortest.map_or(heartbeat, |shortest| interval(heartbeat, shortest)) / 2
+    }
+
     /// Every lease, when one of them is due.
     fn due(&self, now: DateTime<Utc>) -> Vec<LeaseProof> {
         self.with(|book| {
@@ -176,7 +187,8 @@ impl LeaseBook {
                     }
                     None => held.stands = Stands::Unanswered,
                 }
-                held.due = now + interval(heartbeat, held.extended_for);
+                let interval = interval(heartbeat, held.extended_for);
+                held.due = now + if held.stands == Stands::Unanswered { interval / 2 } else { interval };
             }
         });
     }
@@ -184,6 +196,11 @@ impl LeaseBook {
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<Key, Held>) -> T) -> T {
         look(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn unanswered(patience: Duration) -> Error {
+    let message = format!("it has not answered a heartbeat within {patience:?}");
+    Error::ManagerAway { message, retry_after: None, source: None }
 }
 
 /// The settings' pace, or a third of a lease for which that is too slow: a manager elsewhere may give shorter ones.
@@ -197,25 +214,29 @@ fn interval(heartbeat: Duration, lease: TimeDelta) -> Duration {
 #[cfg(test)]
 #[cfg(feature = "mock")]
 mod tests {
-    use std::{collections::HashMap, sync::Arc};
+    use std::{
+        collections::HashMap,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
 
+    use async_trait::async_trait;
     use chrono::TimeDelta;
 
     use super::*;
     use crate::{
+        artifact::Artifact,
         clock::{Clock, VirtualClock},
-        contract::MockManager,
+        contract::{ArtifactUpload, Claimed, Manager, MockManager, Release, Report, Reported, Sighting, WorkRequest},
         engine::worker::WorkerPace,
         ids::{JobId, WorkerId},
         job::{Door, FencingToken},
     };
 
-    /// Seconds until the worker gives its lease of 30 s up, with a store whose clock shows another time.
-    async fn gives_up_after(store_ahead: TimeDelta) -> i64 {
-        let clock = VirtualClock::default();
-        let mut manager = MockManager::new();
-        let away = || StoreError::Unavailable { message: "away".to_owned(), source: None };
-        manager.expect_heartbeat().returning(move |_| Err(away().into()));
+    /// Seconds until the worker gives its lease of 30 s up, with a store whose clock shows another time; at most three minutes.
+    async fn gives_up_after(manager: impl Manager + 'static, clock: VirtualClock, store_ahead: TimeDelta) -> i64 {
         let seconds = Duration::from_secs;
         let (heartbeat, poll, claim_wait, grace) = (seconds(10), seconds(1), seconds(30), seconds(20));
         let pace = WorkerPace { heartbeat, poll, claim_wait, grace };
@@ -226,17 +247,60 @@ mod tests {
         let until = claimed_at + seconds(30);
         let lease = Lease { worker: worker.id.clone(), token: FencingToken(1), until, claimed_at, door: Door::Remote };
         let keeping = tokio::spawn(async move { worker.keep_lease(&proof, &lease).await });
-        while !keeping.is_finished() && clock.now() - start < TimeDelta::hours(3) {
+        while !keeping.is_finished() && clock.now() - start < TimeDelta::minutes(3) {
             clock.advance(Duration::from_secs(1));
             tokio::task::yield_now().await;
         }
+        keeping.abort();
         (clock.now() - start).num_seconds()
+    }
+
+    /// A manager that leaves every second heartbeat without an answer, for ever.
+    #[derive(Debug)]
+    struct Stalls {
+        clock: VirtualClock,
+        asked: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Manager for Stalls {
+        async fn claim(&self, _: &WorkRequest) -> Result<Vec<Claimed>> {
+            Ok(Vec::new())
+        }
+        async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
+            if self.asked.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(leases.iter().map(|_| Ok(self.clock.now() + Duration::from_secs(30))).collect())
+        }
+        async fn observe(&self, _: &Sighting) -> Result<()> {
+            Ok(())
+        }
+        async fn upload_artifacts(&self, _: &ArtifactUpload) -> Result<Vec<Artifact>> {
+            Ok(Vec::new())
+        }
+        async fn report(&self, report: &Report) -> Result<Reported> {
+            Ok(Reported { job: report.proof.job, repeated: false })
+        }
+        async fn release(&self, _: &Release) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_that_hangs_costs_no_lease() {
+        let clock = VirtualClock::default();
+        let stalls = Stalls { clock: clock.clone(), asked: AtomicU32::default() };
+        assert_eq!(gives_up_after(stalls, clock, TimeDelta::zero()).await, 180, "it is kept for as long as was looked");
     }
 
     #[tokio::test]
     async fn a_lease_ends_by_its_length_whatever_hour_the_stores_clock_shows() {
         for ahead in [TimeDelta::zero(), TimeDelta::hours(1), TimeDelta::hours(-1)] {
-            let gave_up = gives_up_after(ahead).await;
+            let mut manager = MockManager::new();
+            let away = || StoreError::Unavailable { message: "away".to_owned(), source: None };
+            manager.expect_heartbeat().returning(move |_| Err(away().into()));
+            let gave_up = gives_up_after(manager, VirtualClock::default(), ahead).await;
             assert!((30..=40).contains(&gave_up), "after {gave_up} s with a store {ahead} ahead");
         }
     }

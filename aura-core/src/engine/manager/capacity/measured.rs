@@ -1,8 +1,9 @@
 //! What models were seen to occupy, which says more than what their profiles expect.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
+    ids::ModelId,
     model::{Model, ModelIdentity},
     resources::{Needs, Resources},
 };
@@ -35,6 +36,8 @@ impl Measured {
 pub(crate) struct Sight {
     pub(crate) resources: Resources,
     pub(crate) measured: Measured,
+    /// The models that only remote workers work for: what this machine has left is no matter of theirs.
+    pub(crate) elsewhere: HashSet<ModelId>,
 }
 
 impl From<Resources> for Sight {
@@ -42,6 +45,6 @@ impl From<Resources> for Sight {
     fn from(resources: Resources) -> Self {
         let mut measured = Measured::default();
         measured.learn(&resources);
-        Self { resources, measured }
+        Self { resources, measured, elsewhere: HashSet::new() }
     }
 }

@@ -214,7 +214,7 @@ fn what_a_model_was_seen_to_occupy_replaces_what_was_expected() {
     let mut measured = Measured::default();
     measured.learn(&seen(&[0], vec![loaded(1, 6000), loaded(2, 9000)]));
     measured.learn(&seen(&[0], vec![loaded(1, 0)]));
-    let fleet = all(&models, &[], Sight { resources: seen(&[8000], Vec::new()), measured });
+    let fleet = all(&models, &[], Sight { measured, ..Sight::from(seen(&[8000], Vec::new())) });
     assert_eq!(fleet.room_for(&models[0]), Ok(()), "estimated too high, and nothing measured takes nothing back");
     assert!(why(&fleet, &models[1]).starts_with("needs 9000 MiB"), "estimated too low");
 }
@@ -290,4 +290,27 @@ proptest! {
             prop_assert!(in_memory(&at_work) <= loaded_before.max(3));
         }
     }
+}
+
+/// On a box of its own, beside a small and crowded card of the manager's.
+#[test]
+fn what_this_machine_has_left_binds_no_model_that_runs_elsewhere() {
+    let mut models: Vec<_> = (1..=2).map(|id| model(id, ModelKind::Local)).collect();
+    models.iter_mut().for_each(|model| model.profile.needs.vram = Mebibytes(20_000));
+    let loaded = ["a", "b", "c"].map(|name| Resident {
+        identity: ModelIdentity { provider: "ollama".to_owned(), model: name.to_owned() },
+        endpoint: None,
+        occupies: Needs::default(),
+        until: None,
+    });
+    let load = [ModelLoad { model: ModelId(1), assigned: 0, in_progress: 1 }];
+    let mut sight = Sight::from(seen(&[3000], loaded.to_vec()));
+    sight.elsewhere = [ModelId(1), ModelId(2)].into();
+    let fleet = Fleet::new(&models, &load, [ModelId(1)].into(), 3, sight.clone());
+    assert_eq!(fleet.room_for(&models[1]), Ok(()));
+    // And it takes nothing from those that run here.
+    let mut here = model(3, ModelKind::Local);
+    here.profile.needs.vram = Mebibytes(3000);
+    let fleet = Fleet::new(&models, &load, [ModelId(1)].into(), 9, sight);
+    assert_eq!(fleet.room_for(&here), Ok(()));
 }
