@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -129,6 +129,25 @@ async fn a_model_behind_a_shut_gate_gets_no_work_until_it_opens() {
     open.store(true, Ordering::Relaxed);
     let verdict = tokio::time::timeout(Duration::from_secs(60), orchestra.verdict(waits.id)).await;
     assert!(verdict.expect("in time").expect("a verdict").winner().is_some());
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn a_gate_that_shuts_between_claim_and_call_costs_no_attempt() {
+    let refused = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&refused);
+    // More often than a job has attempts.
+    let model = scripted("model", move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0..5 => Err(AdapterError::Shut {
+            gate: "budget",
+            reason: "it is spent".to_owned(),
+            retry_after: Some(Duration::from_millis(1)),
+        }),
+        _ => Ok(says("def one(): return 1")),
+    });
+    let orchestra = house().employ(model).start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    assert_eq!(verdict.winner().expect("it is done in the end").attempts, 1, "{verdict}");
     orchestra.stop().await;
 }
 

@@ -40,6 +40,7 @@ impl Stage {
         wire.register(&profile("employee_one")).await.expect("registered");
         let again = wire.register(&profile("employee_one")).await.expect_err("it is there");
         assert!(matches!(again, aura_orchestra::core::Error::ModelExists(name) if name.as_str() == "employee_one"));
+        wire.employ(&profile("employee_one")).await.expect("the same one");
         let manager: Arc<dyn Manager> = match way {
             Way::InProcess => Arc::new(house.orchestra.clone()),
             Way::OverTheWire => Arc::new(wire),

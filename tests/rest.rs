@@ -253,6 +253,18 @@ async fn models_are_registered_listed_held_and_released() {
         (&json!("employee_ollama"), &json!("local"), &json!("trial"), &json!(true), &json!(0), &Value::Null)
     );
     house.post("/models/employee_ollama/register", &json!({})).await.refused(409);
+
+    // The same one again, by a worker that starts anew: without its key it was a stub.
+    let body = |model: &str, stub: Option<&str>| {
+        json!({ "kind": "cloud", "provider": "openai", "model": model, "stub": stub, "update": true,
+                "price": { "input": 1.0, "output": 2.0 } })
+    };
+    let path = "/models/employee_keyed/register";
+    house.post(path, &body("small", Some("no key"))).await.accepted(201);
+    let model = house.post(path, &body("small", None)).await.accepted(201);
+    assert_eq!((&model["stub"], &model["price"]["output"]), (&Value::Null, &json!(2.0)));
+    house.post(path, &body("large", None)).await.refused(409);
+    house.send("GET", "/models", &[], b"").await.accepted(200);
     for (name, body) in [
         ("a%20b", json!({})),
         ("a%0Ab", json!({})),

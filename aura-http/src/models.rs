@@ -119,6 +119,8 @@ pub(crate) struct RegisterBody {
     needs: Needs,
     /// Says that its answers are a stub's, and why; people are told, and its runs never count for standing.
     stub: Option<String>,
+    /// Where the name is known already for the same kind, provider and model: bring the rest up to date instead of refusing.
+    update: bool,
 }
 
 impl Default for RegisterBody {
@@ -133,6 +135,7 @@ impl Default for RegisterBody {
             price: None,
             needs: Needs::default(),
             stub: None,
+            update: false,
         }
     }
 }
@@ -194,7 +197,10 @@ pub(crate) async fn register(
         params::sentence("stub", why)?;
     }
     profile.stub = body.stub;
-    let model = app.orchestra.register(&profile).await?;
+    let model = match body.update {
+        true => app.orchestra.employ(&profile).await?,
+        false => app.orchestra.register(&profile).await?,
+    };
     Ok((StatusCode::CREATED, Json(view(&app.orchestra, model, None, None))))
 }
 

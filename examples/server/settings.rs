@@ -46,7 +46,12 @@ impl ServerSettings {
         let given = CommandLine::parse();
         let defaults = HrSettings::default();
         let lease = seconds("AURA_LEASE", 30.0)?;
+        let max_local = number("AURA_MAX_LOCAL", None, Settings::default().max_local)?;
+        if max_local == 0 {
+            return Err("AURA_MAX_LOCAL is 0: it must be at least 1".to_owned());
+        }
         let orchestra = Settings {
+            max_local,
             lease,
             heartbeat: lease / 3,
             allow_unsandboxed: switch("AURA_ALLOW_UNSANDBOXED")?,

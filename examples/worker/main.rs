@@ -85,6 +85,11 @@ async fn introduce(profile: &ModelProfile, adapter: &dyn ModelAdapter) {
     if let Some(stub) = &profile.stub {
         println!("  NOTE       {} is a STUB: {stub}", profile.name);
     }
+    if adapter.gates().iter().any(|gate| gate.name == "budget") {
+        println!(
+            "  NOTE       the budget is this process's: it begins anew with each start, and other workers do not share it"
+        );
+    }
     if let Health::Unhealthy(why) = adapter.health().await {
         println!("  NOTE       {} cannot be reached yet: {}", profile.name, why.replace(['\n', '\r'], " "));
     }
@@ -94,10 +99,14 @@ async fn introduce(profile: &ModelProfile, adapter: &dyn ModelAdapter) {
 async fn register(manager: &HttpManager, profile: &ModelProfile) -> Result<String, String> {
     let mut is_waiting = false;
     loop {
-        match manager.register(profile).await {
+        match manager.employ(profile).await {
             Ok(()) => return Ok(format!("{} is registered", profile.name)),
             Err(aura_orchestra::core::Error::ModelExists(name)) => {
-                return Ok(format!("{name} is known to the manager already"));
+                let ModelIdentity { provider, model } = &profile.identity;
+                return Err(format!(
+                    "WORKER_MODEL_NAME: the manager knows another model as {name}, and this one is {model} of {provider}; their scores \
+                     must not be mixed: give this one a name of its own"
+                ));
             }
             Err(error) if error.is_retryable() => {
                 if !is_waiting {

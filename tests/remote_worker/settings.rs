@@ -48,6 +48,18 @@ async fn an_address_where_no_manager_answers_but_something_else_does_is_named() 
     assert!(said.contains("MANAGER_URL"), "{said}");
 }
 
+#[tokio::test]
+async fn a_name_that_is_another_models_is_refused_so_that_no_scores_are_mixed() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = manager(folder.path(), &[]);
+    let hasty = serde_json::json!({ "provider": "offline", "model": "hasty" });
+    assert_eq!(server.post("/models/employee_offline/register", &hasty).await.0, 201);
+    let careful =
+        [("MODEL_BACKEND", "offline"), ("OFFLINE_SKILL", "careful"), ("WORKER_MODEL_NAME", "employee_offline")];
+    let said = refusal(&[careful.as_slice(), &[("MANAGER_URL", &server.url)]].concat());
+    assert!(said.contains("WORKER_MODEL_NAME") && said.contains("careful of offline"), "{said}");
+}
+
 #[test]
 fn help_names_every_variable() {
     let output = Command::new(program()).arg("--help").env_clear().output().expect("it runs");

@@ -95,8 +95,13 @@ impl<A: ModelAdapter> CircuitBreaker<A> {
                 true
             }
             Some(opened) => {
-                let retry_after = Some(opened.until.saturating_duration_since(now)).filter(|wait| !wait.is_zero());
-                return Err(AdapterError::Shut { gate: "circuit breaker", reason: state, retry_after });
+                // Beside a trial there is its end to wait for.
+                let retry_after = opened.until.saturating_duration_since(now).max(Duration::from_secs(1));
+                return Err(AdapterError::Shut {
+                    gate: "circuit breaker",
+                    reason: state,
+                    retry_after: Some(retry_after),
+                });
             }
         };
         drop(circuit);

@@ -242,10 +242,14 @@ impl Ledger {
         let (mut books, now) = self.open();
         let today = books.today;
         if !self.day.allows(today.taken() + worst) {
-            // When it would fit but for the calls under way, it may fit as soon as one of them ends.
-            let tomorrow = (!self.day.allows(today.spent + worst)).then(|| until_tomorrow(now));
+            // One that no day allows has nothing to wait for. When it would fit but for the calls under way, it may fit as soon as
+            // one of them ends.
+            let wait = self.day.allows(worst).then(|| match self.day.allows(today.spent + worst) {
+                true => A_CALL,
+                false => until_tomorrow(now),
+            });
             let way_out = "it starts anew at midnight UTC; or raise Ledger::per_day";
-            return Err(shut(refusal(worst, today, self.day, "today", way_out), tomorrow));
+            return Err(shut(refusal(worst, today, self.day, "today", way_out), wait));
         }
         let account = *books.project(project);
         if !self.project.allows(account.taken() + worst) {
@@ -289,6 +293,9 @@ fn refusal(worst: Amount, account: Account, cap: Cap, whose: &str, way_out: &str
         "this call may spend {worst}, and {spent} of {cap} {whose} are spent, {held} held for calls under way: {way_out}"
     )
 }
+
+/// How soon one of the calls under way may have ended.
+const A_CALL: Duration = Duration::from_secs(5);
 
 fn shut(reason: String, retry_after: Option<Duration>) -> AdapterError {
     AdapterError::Shut { gate: "budget", reason, retry_after }

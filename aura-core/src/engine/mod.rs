@@ -52,6 +52,7 @@ use crate::{
     job::{Job, JobEvent, JobStatus, LeaseProof},
     model::{Model, ModelProfile, Origin},
     prd::{NewPrd, Prd},
+    resources::Needs,
     run::{ModelRun, ModelScore, ModelStats, Promotion, Spending},
     units::Confidence,
     verdict::Verdict,
@@ -337,6 +338,33 @@ impl Orchestra {
             Err(StoreError::Conflict { .. }) => Err(Error::ModelExists(profile.name)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`register`](Self::register), but a model that is known by that name already is brought up to date (price, stub, needs)
+    /// where it is the same one: the same kind, provider and provider's name. How many jobs it works on at once stays as the first
+    /// one said, and one that works in this process stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::ModelExists`] when the name is another model's: its record is not for this one to write on.
+    pub async fn employ(&self, profile: &ModelProfile) -> Result<Model> {
+        let known = match self.register(profile).await {
+            Err(Error::ModelExists(_)) => self.find_model(profile.name.as_str()).await?,
+            other => return other,
+        };
+        let is_same = known.profile.name == profile.name
+            && known.profile.kind == profile.kind
+            && known.profile.identity == profile.identity;
+        if !is_same {
+            return Err(Error::ModelExists(profile.name.clone()));
+        }
+        if self.inner.adapters.contains_key(&profile.name) {
+            return Ok(known);
+        }
+        let needs = if profile.needs == Needs::default() { known.profile.needs } else { profile.needs };
+        let news = ModelProfile { price: profile.price, stub: profile.stub.clone(), needs, ..known.profile };
+        let model = self.inner.store.employ(&news).await?;
+        self.inner.bells.schedule.ring();
+        Ok(model)
     }
 
     /// Stops a model from getting new work, whatever HR thinks of it.

@@ -108,6 +108,19 @@ impl HttpManager {
     /// # Errors
     /// [`Error::ModelExists`] when it knows one of that name.
     pub async fn register(&self, profile: &ModelProfile) -> Result<()> {
+        self.tell_of(profile, false).await
+    }
+
+    /// As [`register`](Self::register), but where the manager knows the same model by that name already, from another worker or an
+    /// earlier day, it is brought up to date.
+    ///
+    /// # Errors
+    /// [`Error::ModelExists`] when the name is another model's.
+    pub async fn employ(&self, profile: &ModelProfile) -> Result<()> {
+        self.tell_of(profile, true).await
+    }
+
+    async fn tell_of(&self, profile: &ModelProfile, update: bool) -> Result<()> {
         let body = json!({
             "kind": profile.kind,
             "endpoint": profile.endpoint,
@@ -118,6 +131,7 @@ impl HttpManager {
             "price": profile.price,
             "needs": profile.needs,
             "stub": profile.stub,
+            "update": update,
         });
         let path = ["models", profile.name.as_str(), "register"];
         self.post::<Value>(&path, &body).await.map(drop)

@@ -15,15 +15,17 @@ use crate::{
 
 impl Worker {
     /// Asks the model and hands in what it answers. What the model itself failed at is reported, and counts. Any other error is the
-    /// fault of a key, a network or a vendor: it hands the job back, for another model where there is one.
+    /// fault of a key, a network or a vendor: it hands the job back, for another model where there is one. Where a gate of our own was
+    /// shut and says until when, nobody was asked, and the attempt is given back as well.
     pub(super) async fn generate_and_deliver(&self, claimed: &Claimed, proof: &LeaseProof) -> Ending {
         let started = self.clock.now();
         match self.generate(claimed).await {
             Ok(generation) => self.deliver(&claimed.model, proof, &generation, self.millis_since(started)).await,
             Err(error) if !error.is_the_models_doing() => {
                 let wait = retry_wait(&error, claimed.job.attempt);
+                let blameless = matches!(error, AdapterError::Shut { retry_after: Some(_), .. });
                 let (proof, reason) = (proof.clone(), error_text(&error));
-                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless: false }).await
+                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless }).await
             }
             Err(error) => {
                 let details = json!({ "error": error_text(&error), "duration_ms": self.millis_since(started) });
