@@ -304,7 +304,9 @@ pub(super) fn read_json<'a, T: serde::Deserialize<'a>>(body: &'a [u8], endpoint:
         if error.is_eof() && matches!(body.first(), Some(b'{' | b'[')) {
             return endpoint.truncated(format!("its JSON ends in the middle: {error}"));
         }
-        let start = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+        // Masked before it is cut: a part of the key would not be known as one.
+        let text = endpoint.redact(String::from_utf8_lossy(body).into_owned());
+        let start: String = text.chars().take(200).collect();
         endpoint.malformed(format!("{error}; it begins with: {}", crate::http::excerpt(&start)))
     })
 }
