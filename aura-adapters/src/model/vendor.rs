@@ -79,6 +79,11 @@ pub(super) trait Pieces: Default + Send {
     /// The text so far.
     fn text(&self) -> &str;
 
+    /// How many bytes are kept so far: the text, and whatever else grows with the stream.
+    fn held(&self) -> usize {
+        self.text().len()
+    }
+
     /// The answer, when nothing follows. One that does not say that it is whole is an error.
     fn end(self, endpoint: &Endpoint) -> Result<Answer, AdapterError>;
 }
@@ -165,7 +170,7 @@ impl<D: Dialect> Vendor<D> {
         while let Some(message) = messages.next(endpoint).await? {
             let before = pieces.text().len();
             pieces.add(&message, endpoint)?;
-            if pieces.text().len() > MAX_ANSWER {
+            if pieces.held() > MAX_ANSWER {
                 return Err(endpoint.malformed(format!("it is longer than {MAX_ANSWER} bytes")));
             }
             let shown = redactor.push(pieces.text().get(before..).unwrap_or_default());

@@ -142,6 +142,10 @@ impl vendor::Pieces for Pieces {
         &self.text
     }
 
+    fn held(&self) -> usize {
+        self.text.len().saturating_add(self.refusal.len())
+    }
+
     fn end(self, endpoint: &Endpoint) -> Result<Answer, AdapterError> {
         let Some(reason) = self.finish_reason else {
             return Err(endpoint.truncated("it ended without saying why it ended"));
