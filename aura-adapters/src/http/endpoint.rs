@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     body::{self, BodyError},
     client,
-    failure::{Failure, Said, wait_asked_for},
+    failure::{Failure, Said, masked_excerpt, wait_asked_for},
     lines::Lines,
 };
 use crate::{error::BuildError, secret::ApiKey};
@@ -114,6 +114,16 @@ impl Endpoint {
         }
     }
 
+    /// The first characters of a text from outside, without the key.
+    pub(crate) fn excerpt(&self, text: &str) -> String {
+        masked_excerpt(text, self.key.as_ref())
+    }
+
+    /// What an error's body says, without the key.
+    pub(crate) fn said(&self, body: &[u8]) -> Said {
+        Said::read(body, self.key.as_ref())
+    }
+
     /// Sends `body` as JSON; answers when the headers of a success are there.
     pub(crate) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Exchange<'_>, AdapterError> {
         let body = serde_json::to_vec(body)
@@ -152,8 +162,7 @@ impl Endpoint {
         }
         let (status, wait) = (response.status(), wait_asked_for(response.headers()));
         let body = body::start(response, MAX_ERROR_BODY, ERROR_BODY_IDLE).await;
-        let mut said = Said::read(&body);
-        said.message = self.redact(said.message);
+        let said = self.said(&body);
         let (provider, model) = (self.provider.clone(), self.model.clone());
         Err((self.failure)(Failure {
             provider,
@@ -168,8 +177,7 @@ impl Endpoint {
 
     /// An error line, or an error in place of an answer, that came with a status of success.
     pub(crate) fn error_within(&self, body: &[u8]) -> AdapterError {
-        let mut said = Said::read(body);
-        said.message = self.redact(said.message);
+        let said = self.said(body);
         let code = said.codes.iter().find_map(|code| code.parse::<u16>().ok());
         let status =
             code.and_then(|code| reqwest::StatusCode::from_u16(code).ok()).filter(|status| !status.is_success());

@@ -10,6 +10,8 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use crate::secret::ApiKey;
+
 /// Longest wait believed, whatever the server says: a day.
 const MAX_WAIT: Duration = Duration::from_secs(86_400);
 /// How much of a message is kept, in characters.
@@ -28,8 +30,8 @@ pub(crate) struct Said {
 
 impl Said {
     /// Reads `{"error": {message, type, code, status}}`, `{"error": "text"}`, or an array of one of them; a proxy may answer plain
-    /// text or HTML instead.
-    pub(crate) fn read(body: &[u8]) -> Self {
+    /// text or HTML instead. The key is masked in all of it.
+    pub(crate) fn read(body: &[u8], key: Option<&ApiKey>) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok();
         let json = json.as_ref().map(|json| json.get(0).unwrap_or(json));
         let error = json.and_then(|json| json.get("error")).filter(|error| !error.is_null());
@@ -41,8 +43,8 @@ impl Said {
             _ => None,
         });
         Self {
-            message: excerpt(message.unwrap_or(&String::from_utf8_lossy(body))),
-            codes: codes.map(|code| excerpt(&code)).collect(),
+            message: masked_excerpt(message.unwrap_or(&String::from_utf8_lossy(body)), key),
+            codes: codes.map(|code| masked_excerpt(&code, key)).collect(),
             is_an_error: error.is_some(),
         }
     }
@@ -58,6 +60,11 @@ pub(crate) fn excerpt(text: &str) -> String {
     let line: String =
         text.trim().chars().take(MAX_MESSAGE).map(|c| if c.is_control() || is_bidi(c) { ' ' } else { c }).collect();
     if line.is_empty() { "it said nothing".to_owned() } else { line }
+}
+
+/// The same of a text that may hold the key. It is masked before the text is cut: a part of it would not be known as one.
+pub(super) fn masked_excerpt(text: &str, key: Option<&ApiKey>) -> String {
+    key.map_or_else(|| excerpt(text), |key| excerpt(&key.redact(text.to_owned())))
 }
 
 /// Marks that change the direction of the text after them.
@@ -148,16 +155,16 @@ mod tests {
 
     #[test]
     fn a_message_is_one_short_line_without_control_characters() {
-        let said = Said::read(format!("<html>\r\n\u{1b}[31m{}", "x".repeat(9000)).as_bytes());
+        let said = Said::read(format!("<html>\r\n\u{1b}[31m{}", "x".repeat(9000)).as_bytes(), None);
         assert_eq!(said.message.chars().count(), MAX_MESSAGE);
         assert!(!said.message.contains(['\r', '\n', '\u{1b}']) && !said.is_an_error);
-        assert_eq!(Said::read(b"").message, "it said nothing");
-        assert_eq!(Said::read(br#"{"error":"model not found"}"#).message, "model not found");
+        assert_eq!(Said::read(b"", None).message, "it said nothing");
+        assert_eq!(Said::read(br#"{"error":"model not found"}"#, None).message, "model not found");
     }
 
     #[test]
     fn an_error_may_come_as_an_array_of_one() {
-        let said = Said::read(br#"[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]"#);
+        let said = Said::read(br#"[{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED"}}]"#, None);
         assert_eq!((said.message.as_str(), said.has("RESOURCE_EXHAUSTED"), said.has("429")), ("slow", true, true));
     }
 }

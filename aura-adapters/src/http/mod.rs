@@ -10,8 +10,6 @@ mod sse;
 
 pub(crate) use body::MAX_ANSWER;
 pub(crate) use endpoint::{Auth, Endpoint, Exchange, Patience, base_url, in_one_text};
-#[cfg(any(feature = "openai", feature = "gemini"))]
-pub(crate) use failure::Said;
 pub(crate) use failure::{Failure, excerpt};
 pub(crate) use lines::Lines;
 #[cfg(any(feature = "openai", feature = "gemini"))]

@@ -10,11 +10,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile};
+use aura_core::{
+    AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Usage,
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 
-use super::{ask::Ask, retry_budget::RetryBudget};
+use super::{ask::Ask, estimate, retry_budget::RetryBudget};
+
+/// Said of a generation whose tries before may have cost something too.
+const UNCOUNTED: &str = "an earlier try may have been billed, so that what was used up is not known";
 
 /// Tries a call again when it failed in a way that may pass.
 ///
@@ -28,6 +33,8 @@ use super::{ask::Ask, retry_budget::RetryBudget};
 /// - A try after the first has only the rest of the request's `timeout`.
 /// - In a stream, where text was given out already, it tries again only when the sink can begin anew
 ///   ([`DeltaSink::restart`]): what was told cannot be taken back otherwise.
+/// - A generation after a try that may have been billed has no usage, and says so in its `explanation`: the last try's counts alone
+///   would be stated as the cost of all.
 ///
 /// # Examples
 /// ```
@@ -96,10 +103,16 @@ impl<A: ModelAdapter> Retry<A> {
         self.budget.call();
         let (ask, told) = Told::watch(ask);
         let mut attempt = Cow::Borrowed(request);
-        let mut tries = 1;
+        let (mut tries, mut uncounted) = (1, false);
         loop {
             let error = match ask.of(&self.inner, &attempt).await {
-                Ok(generation) => return Ok(generation),
+                Ok(mut generation) => {
+                    if uncounted {
+                        generation.usage = Usage::default();
+                        generation.remark(UNCOUNTED);
+                    }
+                    return Ok(generation);
+                }
                 Err(error) => error,
             };
             let left = request.timeout.saturating_sub(started.elapsed());
@@ -114,6 +127,7 @@ impl<A: ModelAdapter> Retry<A> {
             tracing::debug!(model = %self.profile().name, tries, ?wait, "tried again");
             tokio::time::sleep(wait).await;
             tries += 1;
+            uncounted |= estimate::may_have_been_billed(&error);
             attempt.to_mut().timeout = left.saturating_sub(wait);
         }
     }

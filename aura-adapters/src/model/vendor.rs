@@ -79,6 +79,11 @@ pub(super) trait Pieces: Default + Send {
     /// The text so far.
     fn text(&self) -> &str;
 
+    /// How many bytes are kept so far: the text, and whatever else grows with the stream.
+    fn held(&self) -> usize {
+        self.text().len()
+    }
+
     /// The answer, when nothing follows. One that does not say that it is whole is an error.
     fn end(self, endpoint: &Endpoint) -> Result<Answer, AdapterError>;
 }
@@ -165,7 +170,7 @@ impl<D: Dialect> Vendor<D> {
         while let Some(message) = messages.next(endpoint).await? {
             let before = pieces.text().len();
             pieces.add(&message, endpoint)?;
-            if pieces.text().len() > MAX_ANSWER {
+            if pieces.held() > MAX_ANSWER {
                 return Err(endpoint.malformed(format!("it is longer than {MAX_ANSWER} bytes")));
             }
             let shown = redactor.push(pieces.text().get(before..).unwrap_or_default());
@@ -304,7 +309,9 @@ pub(super) fn read_json<'a, T: serde::Deserialize<'a>>(body: &'a [u8], endpoint:
         if error.is_eof() && matches!(body.first(), Some(b'{' | b'[')) {
             return endpoint.truncated(format!("its JSON ends in the middle: {error}"));
         }
-        let start = String::from_utf8_lossy(body.get(..200).unwrap_or(body)).into_owned();
+        // Masked before it is cut: a part of the key would not be known as one.
+        let text = endpoint.redact(String::from_utf8_lossy(body).into_owned());
+        let start: String = text.chars().take(200).collect();
         endpoint.malformed(format!("{error}; it begins with: {}", crate::http::excerpt(&start)))
     })
 }

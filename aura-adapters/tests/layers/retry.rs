@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aura_adapters::{AdapterExt, RetryBudget};
-use aura_core::{AdapterError, DeltaSink, GenerateRequest, ModelAdapter};
+use aura_core::{AdapterError, DeltaSink, GenerateRequest, ModelAdapter, Usage};
 
 use crate::script::{Scripted, Step, Text, ask, busy, failed, rejected, seconds, truncated, unauthorized, unknown};
 
@@ -92,6 +92,29 @@ async fn a_stream_is_tried_again_only_while_nothing_was_told() {
     let error = told.clone().retry().stream(&ask(), text.clone()).await.expect_err("broke off");
     assert!(matches!(error, AdapterError::Truncated { .. }));
     assert_eq!((told.calls(), text.read().as_str()), (1, "hal"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_try_that_may_have_been_billed_the_usage_is_absent_and_not_too_small() {
+    for error in [truncated, failed] {
+        let model = Scripted::new(move |call| match call {
+            1 => Step::fails(error()),
+            2 => Step::fails(busy(None)),
+            _ => Step::answers().using(10, 5),
+        });
+        let generation = model.clone().retry().generate(&ask()).await.expect("an answer");
+        assert_eq!((model.calls(), generation.usage), (3, Usage::default()));
+        let remark = "[an earlier try may have been billed, so that what was used up is not known]";
+        assert!(generation.explanation.ends_with(remark), "{}", generation.explanation);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_try_that_was_not_billed_the_usage_is_kept() {
+    let model = Scripted::new(|call| if call == 1 { Step::fails(busy(None)) } else { Step::answers().using(10, 5) });
+    let generation = model.clone().retry().generate(&ask()).await.expect("an answer");
+    assert_eq!((generation.usage.input_tokens, generation.usage.output_tokens), (Some(10), Some(5)));
+    assert!(!generation.explanation.contains("billed"), "{}", generation.explanation);
 }
 
 /// A sink that can begin anew.

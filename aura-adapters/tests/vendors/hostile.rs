@@ -151,6 +151,38 @@ async fn statuses_without_a_vendors_body_keep_their_meaning() {
     }
 }
 
+/// A text is cut after 500 characters, and the start of a body that cannot be read after 200.
+#[tokio::test]
+async fn a_key_that_stands_across_a_cut_leaves_no_part_of_itself() {
+    for at in [200, 500].into_iter().flat_map(|cut| cut - CANARY.len()..=cut) {
+        let text = |head: &str| format!("{head}{}{CANARY} is no key", "x".repeat(at - head.len()));
+        let bodies = [
+            (500, text("Bearer ")),
+            (500, format!("{{\"error\":{{\"message\":\"{}\"}}}}", text("Bearer "))),
+            (200, text("Bearer ")),
+            (200, format!("{}\"}}", text("{\"authorization\":\""))),
+            (200, format!("{}\"}}", text("{\"choices\":\""))),
+            (200, format!("data: {}\n\n", text("Bearer "))),
+        ];
+        for (status, body) in bodies {
+            let server = Server::status(status, body).await;
+            each(&server.url, PATIENT, LONG, |error| error.is_retryable() || status == 200).await;
+        }
+    }
+}
+
+/// Neither in the remark on how the answer ended.
+#[tokio::test]
+async fn a_key_as_the_reason_of_an_end_is_masked() {
+    for vendor in [Vendor::OpenAi, Vendor::Ollama] {
+        let body = vendor.answer("x").replace("\"stop\"", &format!("\"{}{CANARY}\"", "x".repeat(490)));
+        let server = Server::status(200, body).await;
+        let generation = vendor.at(&server.url, PATIENT).generate(&request()).await.unwrap();
+        assert!(generation.explanation.contains("xx***"), "{vendor:?}: {}", generation.explanation);
+        assert!(!generation.explanation.contains("sk-"), "{vendor:?}: {}", generation.explanation);
+    }
+}
+
 #[tokio::test]
 async fn json_that_is_cut_off_is_an_answer_that_broke_off() {
     for vendor in ALL {

@@ -235,6 +235,25 @@ async fn a_body_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_stream_of_endless_pieces_is_cut_off_whether_of_text_or_of_a_refusal() {
+    for field in ["content", "refusal"] {
+        let server = Server::answering(move || {
+            let piece = format!(r#"data: {{"choices":[{{"delta":{{"{field}":"{}"}}}}]}}"#, "x".repeat(1 << 20));
+            let piece = Bytes::from(piece + "\n\n");
+            let end = Bytes::from_static(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+            // Not quite endless, so that the test ends where nothing is cut off.
+            let pieces = std::iter::repeat_n(piece, 40).chain([end]).map(Ok::<_, std::io::Error>);
+            Response::new(Body::from_stream(futures::stream::iter(pieces)))
+        })
+        .await;
+        let adapter = server.employee();
+        let error = adapter.stream(&request(), Arc::new(|_: &str| {})).await.unwrap_err();
+        let is = matches!(&error, AdapterError::Malformed { message, .. } if message.contains("longer than"));
+        assert!(is, "{field}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_endless_error_body_gives_its_first_bytes() {
     let server = Server::answering(|| {
         let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 64 << 10])));

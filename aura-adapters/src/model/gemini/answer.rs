@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    http::{Endpoint, Failure, Said, excerpt},
+    http::{Endpoint, Failure},
     model::{
         answer::{Answer, Logprobs},
         vendor::{self, read_json},
@@ -110,7 +110,7 @@ impl vendor::Pieces for Pieces {
     }
 
     fn add(&mut self, message: &[u8], endpoint: &Endpoint) -> Result<(), AdapterError> {
-        if message.first() == Some(&b'[') && Said::read(message).is_an_error {
+        if message.first() == Some(&b'[') && endpoint.said(message).is_an_error {
             return Err(endpoint.error_within(message));
         }
         let response: Response = read_json(message, endpoint)?;
@@ -142,7 +142,7 @@ impl vendor::Pieces for Pieces {
 
     fn end(self, endpoint: &Endpoint) -> Result<Answer, AdapterError> {
         if let Some(reason) = self.blocked {
-            return Err(endpoint.refused(format!("the vendor blocked the prompt: {}", excerpt(&reason))));
+            return Err(endpoint.refused(format!("the vendor blocked the prompt: {}", endpoint.excerpt(&reason))));
         }
         let Some((reason, message)) = self.finish else {
             return Err(match self.begun {
@@ -150,8 +150,11 @@ impl vendor::Pieces for Pieces {
                 false => endpoint.malformed("there is no candidate in it"),
             });
         };
-        let said =
-            if message.is_empty() { excerpt(&reason) } else { format!("{}: {}", excerpt(&reason), excerpt(&message)) };
+        let said = if message.is_empty() {
+            endpoint.excerpt(&reason)
+        } else {
+            format!("{}: {}", endpoint.excerpt(&reason), endpoint.excerpt(&message))
+        };
         match reason.as_str() {
             "STOP" | "MAX_TOKENS" if self.text.is_empty() => {
                 return Err(endpoint.no_answer(format!("there is no text in it, and it ended with {said}")));

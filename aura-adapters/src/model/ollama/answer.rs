@@ -6,7 +6,7 @@ use aura_core::{AdapterError, Timings, Usage};
 use serde::Deserialize;
 
 use crate::{
-    http::{Endpoint, excerpt},
+    http::Endpoint,
     model::{
         answer::{Answer, Logprobs},
         vendor::{self, read_json},
@@ -73,7 +73,7 @@ impl vendor::Pieces for Pieces {
         }
         if line.message.is_none() && line.response.is_none() && !line.done {
             let start = String::from_utf8_lossy(message);
-            return Err(endpoint.malformed(format!("it is no answer of Ollama's: {}", excerpt(&start))));
+            return Err(endpoint.malformed(format!("it is no answer of Ollama's: {}", endpoint.excerpt(&start))));
         }
         let text = line.message.and_then(|message| message.content).or(line.response).unwrap_or_default();
         self.text.push_str(&text);
@@ -109,7 +109,9 @@ impl vendor::Pieces for Pieces {
         };
         if self.text.is_empty() {
             let reason = if reason.is_empty() { "no reason" } else { reason.as_str() };
-            return Err(endpoint.no_answer(format!("there is no text in it, and it ended with {:?}", excerpt(reason))));
+            return Err(
+                endpoint.no_answer(format!("there is no text in it, and it ended with {:?}", endpoint.excerpt(reason)))
+            );
         }
         Ok(Answer {
             text: self.text,
@@ -119,7 +121,7 @@ impl vendor::Pieces for Pieces {
             cut: match reason.as_str() {
                 "stop" | "" => None,
                 "length" => Some("the answer was cut at the token limit".to_owned()),
-                other => Some(format!("the answer ended with {:?}", excerpt(other))),
+                other => Some(format!("the answer ended with {:?}", endpoint.excerpt(other))),
             },
         })
     }

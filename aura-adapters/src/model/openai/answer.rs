@@ -6,7 +6,7 @@ use aura_core::{AdapterError, Timings, Usage};
 use serde::Deserialize;
 
 use crate::{
-    http::{Endpoint, Said, excerpt},
+    http::Endpoint,
     model::{
         answer::{Answer, Logprobs},
         vendor::{self, read_json},
@@ -111,7 +111,7 @@ impl vendor::Pieces for Pieces {
     fn whole(body: &[u8], endpoint: &Endpoint) -> Result<Self, AdapterError> {
         let completion: Completion = read_json(body, endpoint)?;
         let Some(choice) = completion.choices.into_iter().next() else {
-            let said = Said::read(body);
+            let said = endpoint.said(body);
             return Err(match said.is_an_error {
                 true => endpoint.error_within(body),
                 false => endpoint.malformed(format!("there is no choice in it: {}", said.message)),
@@ -126,7 +126,7 @@ impl vendor::Pieces for Pieces {
 
     fn add(&mut self, message: &[u8], endpoint: &Endpoint) -> Result<(), AdapterError> {
         let chunk: Chunk = read_json(message, endpoint)?;
-        if chunk.choices.is_empty() && Said::read(message).is_an_error {
+        if chunk.choices.is_empty() && endpoint.said(message).is_an_error {
             return Err(endpoint.error_within(message));
         }
         self.usage = chunk.usage.or(self.usage.take());
@@ -142,18 +142,23 @@ impl vendor::Pieces for Pieces {
         &self.text
     }
 
+    fn held(&self) -> usize {
+        self.text.len().saturating_add(self.refusal.len())
+    }
+
     fn end(self, endpoint: &Endpoint) -> Result<Answer, AdapterError> {
         let Some(reason) = self.finish_reason else {
             return Err(endpoint.truncated("it ended without saying why it ended"));
         };
         if !self.refusal.trim().is_empty() {
-            return Err(endpoint.refused(excerpt(&self.refusal)));
+            return Err(endpoint.refused(endpoint.excerpt(&self.refusal)));
         }
         if self.text.is_empty() && reason == "content_filter" {
             return Err(endpoint.refused("the vendor's content filter took the answer away"));
         }
         if self.text.is_empty() && reason != "stop" {
-            return Err(endpoint.no_answer(format!("there is no text in it, and it ended with {:?}", excerpt(&reason))));
+            return Err(endpoint
+                .no_answer(format!("there is no text in it, and it ended with {:?}", endpoint.excerpt(&reason))));
         }
         Ok(Answer {
             text: self.text,
@@ -163,7 +168,7 @@ impl vendor::Pieces for Pieces {
             cut: match reason.as_str() {
                 "stop" | "" => None,
                 "length" => Some("the answer was cut at the token limit".to_owned()),
-                other => Some(format!("the answer ended with {:?}", excerpt(other))),
+                other => Some(format!("the answer ended with {:?}", endpoint.excerpt(other))),
             },
         })
     }
