@@ -48,7 +48,7 @@ async fn another_worker_finishes_what_a_killed_one_had_in_hand() {
     doomed.kill();
 
     let heir = Worker::start(folder.path(), &server.url, "heir", &[]);
-    heir.says("known to the manager already");
+    heir.says("is registered");
     validated(&server, &job).await;
     let history = history(&server, &job).await;
     let count = |word: &str| history.iter().filter(|event| *event == word).count();
