@@ -122,7 +122,7 @@ async fn a_call_counts_to_the_day_in_which_it_ends_and_is_held_for_till_then() {
     let midnight = async {
         clock.advance(seconds(12 * 3600));
         let (_, retry_after) = is_refused(adapter.generate(&request).await);
-        assert_eq!(retry_after, None, "there may be room as soon as the first call ends");
+        assert_eq!(retry_after, Some(seconds(5)), "there may be room as soon as the first call ends");
     };
     let (first, ()) = tokio::join!(adapter.generate(&request), midnight);
     first.expect("an answer");
@@ -214,4 +214,10 @@ proptest! {
             assert!(model.busiest() as u64 <= cap / 1000, "more were under way than there was room to hold for");
         });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_day_allows_has_nothing_to_wait_for() {
+    let adapter = Scripted::new(|_| Step::answers()).budget(Ledger::new().per_day(Cap::tokens(900)));
+    assert_eq!(is_refused(adapter.generate(&of_a_thousand_tokens()).await).1, None);
 }

@@ -103,7 +103,7 @@ async fn after_the_cooldown_the_gate_passes_and_exactly_one_trial_does() {
         let Gate { passes, state, .. } = gate(&breaker);
         assert!(!passes && state.ends_with("a trial is under way"), "{state}");
         for _ in 0..3 {
-            is_shut(&breaker, None).await;
+            is_shut(&breaker, Some(seconds(1))).await;
         }
     };
     let (trial, ()) = tokio::join!(breaker.generate(&request), others);
