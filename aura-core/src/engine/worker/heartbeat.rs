@@ -268,7 +268,7 @@ mod tests {
             Ok(Vec::new())
         }
         async fn heartbeat(&self, leases: &[LeaseProof]) -> Result<Vec<Result<DateTime<Utc>>>> {
-            if self.asked.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+            if self.asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
                 std::future::pending::<()>().await;
             }
             Ok(leases.iter().map(|_| Ok(self.clock.now() + Duration::from_secs(30))).collect())
