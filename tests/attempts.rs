@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use aura_orchestra::{core::contract::store::RunFilter, prelude::*};
 
 type Answer = std::result::Result<Generation, AdapterError>;
+type Failing = fn() -> AdapterError;
 
 /// A model whose answers, price and gate a test decides.
 struct Scripted {
@@ -183,4 +184,35 @@ async fn a_verdict_a_run_and_a_model_say_what_was_used_up_and_what_is_not_known_
         [(1, 1, Usd::ZERO)]
     );
     orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_handed_back_makes_the_sum_unknown_unless_it_cost_nothing() {
+    let used = Usage { input_tokens: Some(1000), output_tokens: Some(200), ..Usage::default() };
+    let cost = Usd::dollars(0.003).expect("an amount");
+    let away = || AdapterError::Busy {
+        provider: "test".to_owned(),
+        message: "later".to_owned(),
+        retry_after: Some(Duration::ZERO),
+    };
+    let cut = || AdapterError::Truncated { provider: "test".to_owned(), message: "it ends".to_owned() };
+    let paid = Price::per_million(1.0, 10.0).expect("a price");
+    let errors: [(Failing, Price, _, _); 3] =
+        [(away, paid, Some(cost), Some(200)), (cut, paid, None, None), (cut, Price::FREE, Some(Usd::ZERO), None)];
+    for (error, price, known_cost, known_tokens) in errors {
+        let first = AtomicBool::new(true);
+        let mut model = scripted("model", move |_| match first.swap(false, Ordering::Relaxed) {
+            true => Err(error()),
+            false => Ok(Generation { usage: used, ..says("def one(): return 1") }),
+        });
+        model.profile.price = Some(price);
+        let orchestra = house().employ(model).start().await.expect("starts");
+        let verdict = verdict_of(&orchestra, prd()).await;
+        let entry = verdict.winner().expect("it is done in the end");
+        assert_eq!(entry.attempts, 2, "{verdict}");
+        for spent in [verdict.spent, entry.spent] {
+            assert_eq!((spent.cost, spent.usage.output_tokens), (known_cost, known_tokens), "{}", error());
+        }
+        orchestra.stop().await;
+    }
 }

@@ -83,7 +83,7 @@ fn piece(text: &str) -> NewArtifact {
 
 fn back(proof: LeaseProof) -> Release {
     let retry_after = Some(Duration::from_millis(1));
-    Release { proof, reason: "not now".to_owned(), retry_after, blameless: false }
+    Release { proof, reason: "not now".to_owned(), retry_after, blameless: false, unbilled: true }
 }
 
 /// Everything a worker does, and what it is told; ids and times are left out, for they differ.
@@ -154,6 +154,7 @@ async fn told(way: Way) -> Vec<String> {
     tell("back again", known(format!("{:?}", manager.release(&back(proof(&claimed))).await)));
     let entries = house.orchestra.job_events(prd.jobs[0]).await.expect("events");
     tell("history", known(format!("{:?}", entries.iter().map(|e| e.event_type.clone()).take(4).collect::<Vec<_>>())));
+    tell("unbilled", format!("{:?}", entries.iter().filter(|entry| entry.details["unbilled"] == true).count()));
 
     // What cannot be asked for.
     for (what, request) in [

@@ -92,6 +92,14 @@ pub struct Spent {
     pub cost: Option<Usd>,
 }
 
+impl Spent {
+    /// Nothing was used up, and that is known.
+    pub const NOTHING: Self = Self {
+        usage: Usage { input_tokens: Some(0), cached_input_tokens: Some(0), output_tokens: Some(0) },
+        cost: Some(Usd::ZERO),
+    };
+}
+
 impl Sum for Spent {
     /// The sum of nothing is not known: there was nothing to be counted.
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
@@ -108,8 +116,8 @@ impl Sum for Spent {
     }
 }
 
-/// What the runs of one model for one project used up since a day; kept as runs land. Every run counts here, whether or not it
-/// counts for the model's standing.
+/// What one model used up for one project since a day; kept as runs land. Every run counts here, whether or not it counts for the
+/// model's standing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spending {
     /// The model.
@@ -124,9 +132,9 @@ pub struct Spending {
     pub output_tokens: u64,
     /// What they cost, as far as that is known.
     pub cost: Usd,
-    /// Runs of which a count of tokens is not known.
+    /// Attempts of which a count of tokens is not known: runs, and attempts that ended without one and may have been billed.
     pub uncounted: u64,
-    /// Runs of which the cost is not known.
+    /// Attempts of which the cost is not known, likewise.
     pub unpriced: u64,
 }
 
@@ -155,6 +163,12 @@ impl Spending {
         self.cost = self.cost + run.cost.unwrap_or_default();
         self.uncounted += u64::from(input_tokens.is_none() || output_tokens.is_none());
         self.unpriced += u64::from(run.cost.is_none());
+    }
+
+    /// Adds one attempt that ended without a run and may have been billed.
+    pub const fn add_unknown(&mut self) {
+        self.uncounted += 1;
+        self.unpriced += 1;
     }
 }
 

@@ -116,6 +116,10 @@ pub(crate) struct ReleaseBody {
     /// How long it is to wait before it is given to a model again, in milliseconds; at most ten minutes.
     #[serde(default)]
     retry_after_ms: u64,
+    /// Whether it is certain that the attempt cost nothing (default false). What the job's attempts cost together is not known any
+    /// more without that.
+    #[serde(default)]
+    unbilled: bool,
 }
 
 /// What came of a report.
@@ -236,7 +240,7 @@ pub(crate) async fn release(
     let wait = Duration::from_millis(body.retry_after_ms).min(LONGEST_RETRY);
     let retry_after = (!wait.is_zero()).then_some(wait);
     // Never blameless: a worker elsewhere could keep a job from ever running out of attempts.
-    app.orchestra.release(&Release { proof, reason, retry_after, blameless: false }).await?;
+    app.orchestra.release(&Release { proof, reason, retry_after, blameless: false, unbilled: body.unbilled }).await?;
     Ok(Json(JobView::read(&app.orchestra, job).await?))
 }
 

@@ -5,6 +5,7 @@
 mod browser;
 mod hr;
 mod kill;
+mod money;
 mod nodes;
 mod page;
 mod process;

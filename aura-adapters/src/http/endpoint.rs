@@ -198,6 +198,11 @@ impl Endpoint {
         if error.is_timeout() && error.is_connect() {
             return AdapterError::TimedOut { what: Wait::Connect, limit: self.patience.connect };
         }
+        // What was sent may have been taken, and billed.
+        if !error.is_connect() && !error.is_builder() {
+            return self
+                .truncated(format!("the connection broke before it began: {}", root_cause(&error.without_url())));
+        }
         AdapterError::Unreachable {
             endpoint: self.base.as_str().trim_end_matches('/').to_owned(),
             source: Box::new(error.without_url()),

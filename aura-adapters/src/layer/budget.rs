@@ -86,7 +86,7 @@ impl<A: ModelAdapter> Budget<A> {
         let answer = ask.of(&self.inner, &request).await;
         hold.settle(match &answer {
             Ok(generation) => self.actual(&generation.usage, worst),
-            Err(error) if estimate::may_have_been_billed(error) => worst,
+            Err(error) if error.may_have_been_billed() => worst,
             Err(_) => Amount::NONE,
         });
         answer

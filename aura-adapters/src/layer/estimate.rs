@@ -1,4 +1,4 @@
-//! What a call may use up at most, before it is made; and what it can have used up when it failed.
+//! What a call may use up at most, before it is made; and whether it was made.
 
 use aura_core::{AdapterError, GenerateRequest};
 
@@ -20,21 +20,6 @@ pub(super) fn input_tokens(request: &GenerateRequest) -> u64 {
         bytes = parts.into_iter().fold(bytes, usize::saturating_add);
     }
     u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_A_TOKEN).saturating_add(FRAME)
-}
-
-/// Whether a call that failed like this can have been billed. What is not sure counts as billed.
-pub(super) const fn may_have_been_billed(error: &AdapterError) -> bool {
-    !matches!(
-        error,
-        AdapterError::Unreachable { .. }
-            | AdapterError::Busy { .. }
-            | AdapterError::Unauthorized { .. }
-            | AdapterError::UnknownModel { .. }
-            | AdapterError::QuotaExhausted { .. }
-            | AdapterError::Rejected { .. }
-            | AdapterError::Shut { .. }
-            | AdapterError::Setup(_)
-    )
 }
 
 /// Whether the vendor was asked at all.

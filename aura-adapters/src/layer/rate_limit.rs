@@ -110,7 +110,7 @@ impl<A: ModelAdapter> RateLimit<A> {
                 }
             }
             Err(error) if !estimate::was_asked(error) => self.correct(entry, 0, 0),
-            Err(error) if !estimate::may_have_been_billed(error) => self.correct(entry, 1, 0),
+            Err(error) if !error.may_have_been_billed() => self.correct(entry, 1, 0),
             Err(_) => {}
         }
         answer

@@ -16,7 +16,7 @@ use aura_core::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 
-use super::{ask::Ask, estimate, retry_budget::RetryBudget};
+use super::{ask::Ask, retry_budget::RetryBudget};
 
 /// Said of a generation whose tries before may have cost something too.
 const UNCOUNTED: &str = "an earlier try may have been billed, so that what was used up is not known";
@@ -34,7 +34,7 @@ const UNCOUNTED: &str = "an earlier try may have been billed, so that what was u
 /// - In a stream, where text was given out already, it tries again only when the sink can begin anew
 ///   ([`DeltaSink::restart`]): what was told cannot be taken back otherwise.
 /// - A generation after a try that may have been billed has no usage, and says so in its `explanation`: the last try's counts alone
-///   would be stated as the cost of all.
+///   would be stated as the cost of all. An error after such a try is [`Repeated`](AdapterError::Repeated), for the same reason.
 ///
 /// # Examples
 /// ```
@@ -116,18 +116,19 @@ impl<A: ModelAdapter> Retry<A> {
                 Err(error) => error,
             };
             let left = request.timeout.saturating_sub(started.elapsed());
-            let Some(wait) = self.wait_after(&error, tries, left, draw()) else { return Err(error) };
+            let last = |error| if uncounted { AdapterError::Repeated(Box::new(error)) } else { error };
+            let Some(wait) = self.wait_after(&error, tries, left, draw()) else { return Err(last(error)) };
             if !self.budget.take() {
                 tracing::debug!(model = %self.profile().name, "not tried again: the retry budget is used up");
-                return Err(error);
+                return Err(last(error));
             }
             if told.as_ref().is_some_and(|told| !told.forget()) {
-                return Err(error);
+                return Err(last(error));
             }
             tracing::debug!(model = %self.profile().name, tries, ?wait, "tried again");
             tokio::time::sleep(wait).await;
             tries += 1;
-            uncounted |= estimate::may_have_been_billed(&error);
+            uncounted |= error.may_have_been_billed();
             attempt.to_mut().timeout = left.saturating_sub(wait);
         }
     }
@@ -135,7 +136,7 @@ impl<A: ModelAdapter> Retry<A> {
     /// How long to wait after `tries` tries, of which the last failed with `error`; absent when it is not to be tried again. `left`
     /// is what remains of the request's time, `drawn` a number from 0 to 1.
     fn wait_after(&self, error: &AdapterError, tries: u32, left: Duration, drawn: f64) -> Option<Duration> {
-        let shut = matches!(error, AdapterError::Shut { .. });
+        let shut = matches!(error.last_try(), AdapterError::Shut { .. });
         if tries >= self.tries || !error.is_retryable() || shut {
             return None;
         }

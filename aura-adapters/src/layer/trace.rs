@@ -118,7 +118,7 @@ impl Drop for Call {
 
 /// The error in a word or two.
 const fn kind(error: &AdapterError) -> &'static str {
-    match error {
+    match error.last_try() {
         AdapterError::Unreachable { .. } => "unreachable",
         AdapterError::Busy { .. } => "busy",
         AdapterError::Failed { .. } => "failed",
@@ -138,7 +138,7 @@ const fn kind(error: &AdapterError) -> &'static str {
 }
 
 const fn status(error: &AdapterError) -> Option<u16> {
-    match error {
+    match error.last_try() {
         AdapterError::Failed { status, .. }
         | AdapterError::Unauthorized { status, .. }
         | AdapterError::Rejected { status, .. } => Some(*status),

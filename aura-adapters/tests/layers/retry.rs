@@ -110,6 +110,20 @@ async fn after_a_try_that_may_have_been_billed_the_usage_is_absent_and_not_too_s
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_after_a_try_that_may_have_been_billed_says_so_and_is_else_that_of_the_last_try() {
+    let model = Scripted::new(|call| Step::fails(if call == 1 { truncated() } else { busy(Some(seconds(1))) }));
+    let error = model.clone().retry().generate(&ask()).await.expect_err("it fails");
+    assert!(error.may_have_been_billed(), "{error:?}");
+    assert!(matches!(error.last_try(), AdapterError::Busy { .. }), "{error:?}");
+    assert_eq!((error.is_retryable(), error.retry_after()), (true, Some(seconds(1))));
+    assert_eq!(error.to_string(), busy(None).to_string());
+
+    let model = Scripted::new(|_| Step::fails(busy(None)));
+    let error = model.clone().retry().generate(&ask()).await.expect_err("it fails");
+    assert!(!error.may_have_been_billed(), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_try_that_was_not_billed_the_usage_is_kept() {
     let model = Scripted::new(|call| if call == 1 { Step::fails(busy(None)) } else { Step::answers().using(10, 5) });
     let generation = model.clone().retry().generate(&ask()).await.expect("an answer");

@@ -80,6 +80,7 @@ macro_rules! store_conformance {
                     a_run_comes_back_as_it_was_written
                     statistics_are_what_the_runs_add_up_to
                     spending_is_what_the_runs_add_up_to
+                    an_attempt_without_a_run_is_unknown_spending_unless_it_was_not_billed
                     runs_are_paged_newest_first
                     prds_wait_for_the_accountant_when_no_job_is_under_way
                 }

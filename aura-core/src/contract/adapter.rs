@@ -161,7 +161,7 @@ impl fmt::Display for Wait {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdapterError {
-    /// The endpoint could not be reached, or the connection broke.
+    /// The endpoint could not be reached, so that it was not asked.
     #[error("cannot reach {endpoint}")]
     Unreachable {
         /// Where it was looked for.
@@ -239,7 +239,7 @@ pub enum AdapterError {
         /// How it ended.
         message: String,
     },
-    /// The answer broke off before its end.
+    /// The answer broke off before its end, or before it began.
     #[error("the answer of {provider} broke off: {message}")]
     Truncated {
         /// Who.
@@ -276,6 +276,9 @@ pub enum AdapterError {
     /// The adapter itself is set up wrongly.
     #[error("{0}")]
     Setup(String),
+    /// As the error within, of the last try of a call whose earlier tries may have been billed.
+    #[error(transparent)]
+    Repeated(Box<AdapterError>),
 }
 
 impl AdapterError {
@@ -297,13 +300,40 @@ impl AdapterError {
             | Self::NoAnswer { .. }
             | Self::Malformed { .. }
             | Self::Setup(_) => false,
+            Self::Repeated(last) => last.is_retryable(),
+        }
+    }
+
+    /// Whether the call can have been billed although nothing came of it. What is not sure counts as billed.
+    #[must_use]
+    pub const fn may_have_been_billed(&self) -> bool {
+        !matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Busy { .. }
+                | Self::Unauthorized { .. }
+                | Self::UnknownModel { .. }
+                | Self::QuotaExhausted { .. }
+                | Self::Rejected { .. }
+                | Self::TimedOut { what: Wait::Connect, .. }
+                | Self::Shut { .. }
+                | Self::Setup(_)
+        )
+    }
+
+    /// The error itself, or that of the last try where it is [`Repeated`](Self::Repeated).
+    #[must_use]
+    pub const fn last_try(&self) -> &Self {
+        match self {
+            Self::Repeated(last) => last.last_try(),
+            error => error,
         }
     }
 
     /// How long the vendor, or a gate of ours, asks to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
+        match self.last_try() {
             Self::Busy { retry_after, .. } | Self::Shut { retry_after, .. } => *retry_after,
             _ => None,
         }
@@ -313,14 +343,14 @@ impl AdapterError {
     /// evidence about the model.
     #[must_use]
     pub const fn is_the_models_doing(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::NoAnswer { .. })
+        matches!(self.last_try(), Self::Refused(_) | Self::NoAnswer { .. })
     }
 
     /// Whether every further request would fail in the same way until somebody changes a setting or pays.
     #[must_use]
     pub const fn needs_an_operator(&self) -> bool {
         matches!(
-            self,
+            self.last_try(),
             Self::Unauthorized { .. } | Self::UnknownModel { .. } | Self::QuotaExhausted { .. } | Self::Setup(_)
         )
     }

@@ -95,6 +95,9 @@ pub struct Release {
     /// Whether the attempt is given back too, because the worker stops through no fault of the model or the job. The
     /// attempt stays counted, and the job may have one more. Never taken from the wire.
     pub blameless: bool,
+    /// Whether it is certain that the attempt cost nothing, since no vendor was asked, or it refused. Without that, what the job's
+    /// attempts cost together is not known any more.
+    pub unbilled: bool,
 }
 
 /// A worker of another process shows itself, whether or not it has work in hand.

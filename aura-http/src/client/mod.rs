@@ -228,10 +228,11 @@ impl Manager for HttpManager {
     }
 
     async fn release(&self, release: &Release) -> Result<()> {
-        let Release { proof, reason, retry_after, .. } = release;
+        let Release { proof, reason, retry_after, blameless: _, unbilled } = release;
         let wait = retry_after.map_or(0, |wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let body = json!({
             "worker_id": proof.worker, "token": proof.token, "reason": in_short(reason), "retry_after_ms": wait,
+            "unbilled": unbilled,
         });
         self.post::<Value>(&["jobs", &proof.job.to_string(), "release"], &body).await.map(drop)
     }

@@ -146,6 +146,7 @@ impl State {
         }
         for job in prd.jobs.clone() {
             if !self.row(job)?.job.state.status().is_final() {
+                self.ended_without_a_run(job)?;
                 let next = JobState::Cancelled { reason: reason.to_owned() };
                 self.advance(job, next, actor.clone(), Action::JobCancelled, json!({ "reason": reason }))?;
             }

@@ -220,7 +220,7 @@ impl State {
             let job = &mut self.row_mut(*job)?.job;
             job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());
         }
-        self.give_back(*job, Actor::worker(worker), &release.reason, not_before)
+        self.give_back(*job, Actor::worker(worker), &release.reason, not_before, release.unbilled)
     }
 
     pub(super) fn expire(&mut self, limit: u32) -> Result<Vec<Expired>, StoreError> {
@@ -239,7 +239,7 @@ impl State {
                 _ => continue,
             };
             let reason = format!("the lease of worker {worker} ended without a sign of life");
-            let status = self.give_back(job, Actor::scheduler(), &reason, None)?;
+            let status = self.give_back(job, Actor::scheduler(), &reason, None, false)?;
             expired.push(Expired { job, now: status });
         }
         Ok(expired)

@@ -102,7 +102,6 @@ impl State {
         action: Action,
         mut details: Value,
     ) -> Result<(), StoreError> {
-        self.line(id, action, details.clone())?;
         let row = self.row(id)?;
         let (prd, attempt, model) = (row.job.prd_id, row.job.attempt, row.job.state.model());
         if let Value::Object(fields) = &mut details {
@@ -114,6 +113,7 @@ impl State {
                 fields.insert("model".to_owned(), model);
             }
         }
+        self.line(id, action, details.clone())?;
         self.log(actor, action, details);
         Ok(())
     }
@@ -223,6 +223,7 @@ impl State {
         actor: Actor,
         reason: &str,
         not_before: Option<DateTime<Utc>>,
+        unbilled: bool,
     ) -> Result<JobStatus, StoreError> {
         let row = self.row_mut(id)?;
         row.job.last_error = Some(reason.to_owned());
@@ -235,8 +236,23 @@ impl State {
         };
         let status = next.status();
         let model = row.job.state.model();
-        let model = self.model_name(model);
-        self.advance(id, next, actor, action, json!({ "reason": reason, "model": model }))?;
+        let mut details = json!({ "reason": reason, "model": self.model_name(model) });
+        match details.as_object_mut() {
+            Some(details) if unbilled => drop(details.insert("unbilled".to_owned(), true.into())),
+            _ => self.ended_without_a_run(id)?,
+        }
+        self.advance(id, next, actor, action, details)?;
         Ok(status)
+    }
+
+    /// Takes down that an attempt under way ends without a run, and may have been billed.
+    pub(super) fn ended_without_a_run(&mut self, id: JobId) -> Result<(), StoreError> {
+        let job = &self.row(id)?.job;
+        if let JobState::InProgress { model, .. } = job.state {
+            let project = job.project_id;
+            let day = (self.now.date_naive(), model, project);
+            self.spending.entry(day).or_insert(Spending::none(model, project)).add_unknown();
+        }
+        Ok(())
     }
 }

@@ -210,7 +210,17 @@ async fn take(store: &dyn Store, world: &World, step: &Step, fresh: &NewPrdRecor
         Step::Release { job, worker, token, wait } => {
             let retry_after = wait.map(|wait| Duration::from_secs(wait.into()));
             let proof = world.proof(job, *worker, *token);
-            only(store.release(&[Release { proof, reason: "tired".to_owned(), retry_after, blameless: false }]).await)
+            only(
+                store
+                    .release(&[Release {
+                        proof,
+                        reason: "tired".to_owned(),
+                        retry_after,
+                        blameless: false,
+                        unbilled: false,
+                    }])
+                    .await,
+            )
         }
         Step::Expire => format!("{:?}", store.expire(5).await.unwrap()),
         Step::Advance { .. } => String::new(),

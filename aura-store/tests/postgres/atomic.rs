@@ -75,7 +75,13 @@ async fn no_verb_leaves_anything_behind_when_the_audit_log_refuses() {
     let operator = Actor::operator();
     let assignments = [Assignment { job: queued.jobs[0], model: free.id, probe: false, reason: json!({}) }];
     let claim = |wanted| Claim { worker: worker("w2"), door: Door::Remote, wanted, lease: LEASE };
-    let releases = [Release { proof: held.clone(), reason: "tired".to_owned(), retry_after: None, blameless: false }];
+    let releases = [Release {
+        proof: held.clone(),
+        reason: "tired".to_owned(),
+        retry_after: None,
+        blameless: false,
+        unbilled: false,
+    }];
     let pieces = [ArtifactBatch {
         job: held.job,
         model: model.id,

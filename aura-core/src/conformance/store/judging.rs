@@ -7,10 +7,13 @@ use serde_json::json;
 
 use super::scene::{LEASE, Scene, assert_conflict, only, proof, report, run_of};
 use crate::{
-    ArtifactKind, Confidence, EvidenceStrength, JobState, JobStatus, Model, ModelId, ModelStats, NewArtifact,
+    Actor, ArtifactKind, Confidence, EvidenceStrength, JobState, JobStatus, Model, ModelId, ModelStats, NewArtifact,
     ProjectId, Spending, Usd,
     conformance::StoreHarness,
-    contract::store::{ArtifactBatch, Judgement, Next, RunFilter},
+    contract::{
+        Release,
+        store::{ArtifactBatch, Judgement, Next, RunFilter},
+    },
     generation::Usage,
     run::NewRun,
 };
@@ -142,6 +145,40 @@ pub async fn spending_is_what_the_runs_add_up_to(harness: &impl StoreHarness) {
         spending(&models[1], 0, 1, 1, u64::from(u32::MAX), 0, 0),
     ];
     assert_eq!(scene.store.spending(since).await.expect("readable"), expected);
+}
+
+/// What ends an attempt without a run may have been billed, and is told apart; where a worker is certain that nothing was, the
+/// history says so.
+pub async fn an_attempt_without_a_run_is_unknown_spending_unless_it_was_not_billed(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let start = scene.job(scene.prd(1).await.jobs[0]).await.created_at;
+    let unknown = async || {
+        let spending = scene.store.spending(start).await.expect("readable");
+        spending.iter().map(|spent| (spent.model_id, spent.runs, spent.uncounted, spent.unpriced)).collect::<Vec<_>>()
+    };
+    for (unbilled, known) in [(true, None), (false, Some(1))] {
+        let job = scene.claimed(&model).await;
+        let reason = "the vendor is away".to_owned();
+        let release = Release { proof: proof(&job, "w"), reason, retry_after: None, blameless: false, unbilled };
+        only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
+        let expected: Vec<_> = known.map(|known| (model.id, 0, known, known)).into_iter().collect();
+        assert_eq!(unknown().await, expected, "unbilled: {unbilled}");
+        let history = scene.store.job_events(job.id).await.expect("readable");
+        let end = history.last().expect("its return");
+        assert_eq!(end.details.get("unbilled"), unbilled.then_some(&json!(true)));
+        assert_eq!((&end.details["attempt"], &end.details["model"]), (&json!(1), &json!("m")));
+    }
+    scene.claimed(&model).await;
+    scene.advance(LEASE).await;
+    assert_eq!(scene.store.expire(10).await.expect("a batch").len(), 1);
+    assert_eq!(unknown().await, [(model.id, 0, 2, 2)], "a lease that ended");
+    let (under_way, not_begun) = (scene.claimed(&model).await, scene.assigned(&model).await);
+    for job in [under_way.id, not_begun] {
+        let prd = scene.job(job).await.prd_id;
+        scene.store.cancel(prd, &Actor::operator(), "no longer wanted").await.expect("called off");
+    }
+    assert_eq!(unknown().await, [(model.id, 0, 3, 3)], "called off under way");
 }
 
 /// The statistics that are kept as runs land are those of the runs themselves, without the ones that do not count or are

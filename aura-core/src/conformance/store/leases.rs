@@ -27,7 +27,7 @@ fn token(job: &Job) -> i64 {
 }
 
 fn release(proof: LeaseProof, retry_after: Option<Duration>) -> Release {
-    Release { proof, reason: "the model is busy".to_owned(), retry_after, blameless: false }
+    Release { proof, reason: "the model is busy".to_owned(), retry_after, blameless: false, unbilled: false }
 }
 
 /// One live lease a job, however many want it at the same time.

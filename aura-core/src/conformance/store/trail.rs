@@ -23,7 +23,13 @@ pub async fn each_change_of_state_has_one_event_and_one_audit_entry(harness: &im
     let model = scene.model("m").await;
     let job = scene.claimed(&model).await;
     scene.upload(&job, &model, "w", None).await.expect("stored");
-    let release = Release { proof: proof(&job, "w"), reason: "busy".to_owned(), retry_after: None, blameless: false };
+    let release = Release {
+        proof: proof(&job, "w"),
+        reason: "busy".to_owned(),
+        retry_after: None,
+        blameless: false,
+        unbilled: false,
+    };
     only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
     scene.assign(job.id, &model).await.expect("assigned");
     only(scene.store.unassign(&[job.id], "held").await.expect("a batch")).expect("unassigned");
@@ -79,7 +85,13 @@ pub async fn a_claim_of_several_jobs_has_one_entry_and_an_event_in_each_history(
 
     // A job that comes back keeps the lines of the claim before.
     let third = jobs.last().expect("three");
-    let release = Release { proof: proof(third, "w"), reason: "busy".to_owned(), retry_after: None, blameless: false };
+    let release = Release {
+        proof: proof(third, "w"),
+        reason: "busy".to_owned(),
+        retry_after: None,
+        blameless: false,
+        unbilled: false,
+    };
     only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
     scene.assign(third.id, &model).await.expect("assigned");
     scene.claim(third.id, "w").await.expect("claimed");

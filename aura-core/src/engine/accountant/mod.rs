@@ -5,6 +5,7 @@ mod examine;
 mod judge;
 mod setback;
 mod settle;
+mod spent;
 mod under_way;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
     evidence::{Assessment, Evidence, Sibling},
     generation::Usage,
     ids::{Actor, JobId, ModelId, PrdId},
-    job::{Delivery, Job, JobState, JobStatus},
+    job::{Delivery, Job, JobEvent, JobState, JobStatus},
     model::Model,
     plan::Plan,
     prd::Prd,
@@ -253,12 +254,16 @@ impl Accountant {
         if jobs.is_empty() || !jobs.iter().all(|job| job.state.status().is_final()) {
             return Ok(());
         }
-        let mut runs: Vec<Vec<ModelRun>> = Vec::new();
+        let mut known: Vec<(Vec<ModelRun>, Vec<JobEvent>)> = Vec::new();
         for job in &jobs {
             let filter = RunFilter { job: Some(job.id), limit: job.max_attempts, ..RunFilter::default() };
-            runs.push(self.store.runs(&filter).await?);
+            let runs = self.store.runs(&filter).await?;
+            let all_ran = runs.len() == job.attempt as usize;
+            let history = if all_ran { Vec::new() } else { self.store.job_events(job.id).await? };
+            known.push((runs, history));
         }
-        let finished: Vec<_> = jobs.iter().zip(&runs).map(|(job, runs)| settle::Finished { job, runs }).collect();
+        let finished = jobs.iter().zip(&known).map(|(job, (runs, history))| settle::Finished { job, runs, history });
+        let finished: Vec<_> = finished.collect();
         let verdict = settle::settle(prd, &finished, models, self.clock.now());
         for answer in self.store.settle(std::slice::from_ref(&verdict)).await? {
             answer?;

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    engine::accountant::details::RunDetails,
+    engine::accountant::{details::RunDetails, spent::spent},
     evidence::Assessment,
     ids::ModelId,
-    job::{Job, JobState, JobStatus},
+    job::{Job, JobEvent, JobState, JobStatus},
     model::Model,
     prd::Prd,
     run::ModelRun,
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) struct Finished<'a> {
     pub(crate) job: &'a Job,
     pub(crate) runs: &'a [ModelRun],
+    /// Its history, where it had an attempt without a run.
+    pub(crate) history: &'a [JobEvent],
 }
 
 impl Finished<'_> {
@@ -57,8 +59,7 @@ pub(crate) fn settle(prd: &Prd, finished: &[Finished<'_>], models: &[Model], now
             (Outcome::NobodyWon, format!("no work was accepted: {}", reasons.join("; ")))
         }
     };
-    let runs = finished.iter().flat_map(|finished| finished.runs);
-    let spent = runs.map(ModelRun::spent).sum();
+    let spent = finished.iter().flat_map(|finished| spent(*finished, models)).sum();
     Verdict { prd: prd.id, outcome, entries, why, spent, settled_at: now }
 }
 
@@ -91,7 +92,7 @@ fn entry(finished: Finished<'_>, models: &[Model]) -> VerdictEntry {
         isolation: details.as_ref().and_then(|details| details.tests.as_ref()).map(|tests| tests.isolation),
         tests: details.as_ref().and_then(|details| details.tests.as_ref()).map(|tests| tests.count),
         stub: details.as_ref().and_then(|details| details.stub.clone()),
-        spent: finished.runs.iter().map(ModelRun::spent).sum(),
+        spent: spent(finished, models).into_iter().sum(),
         assessment: run.zip(details).map(|(run, details)| Assessment {
             signals: details.signals,
             penalties: details.penalties,

@@ -25,7 +25,8 @@ impl Worker {
                 let wait = retry_wait(&error, claimed.job.attempt);
                 let blameless = matches!(error, AdapterError::Shut { retry_after: Some(_), .. });
                 let (proof, reason) = (proof.clone(), error_text(&error));
-                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless }).await
+                let unbilled = !error.may_have_been_billed();
+                self.hand_back(&Release { proof, reason, retry_after: Some(wait), blameless, unbilled }).await
             }
             Err(error) => {
                 let details = json!({ "error": error_text(&error), "duration_ms": self.millis_since(started) });
@@ -43,7 +44,11 @@ impl Worker {
         tokio::select! {
             answer = answer => match answer {
                 Ok(generation) => generation,
-                Err(_) => Err(AdapterError::Setup(format!("the adapter of {} panicked", claimed.model))),
+                Err(_) => {
+                    let panicked = AdapterError::Setup(format!("the adapter of {} panicked", claimed.model));
+                    // It may have asked before it did.
+                    Err(AdapterError::Repeated(Box::new(panicked)))
+                }
             },
             () = self.clock.sleep(request.timeout) => {
                 Err(AdapterError::TimedOut { what: Wait::Whole, limit: request.timeout })

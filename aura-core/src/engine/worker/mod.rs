@@ -137,7 +137,7 @@ impl Worker {
             }
             () = stop.hand_back() => {
                 let reason = "the worker stops".to_owned();
-                let release = Release { proof: proof.clone(), reason, retry_after: None, blameless: true };
+                let release = Release { proof: proof.clone(), reason, retry_after: None, blameless: true, unbilled: false };
                 // Without a heartbeat beside it, an unreachable manager must not keep the process from ending.
                 tokio::select! {
                     ending = self.hand_back(&release) => ending,

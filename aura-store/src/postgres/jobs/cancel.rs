@@ -76,6 +76,9 @@ async fn cancel_jobs(
          WHERE id = ANY($1)",
     );
     write.run(query.bind(open).bind(reason).bind(write.now)).await?;
+    let under_way = jobs.iter().filter(|job| job.state.status() == JobStatus::InProgress);
+    let cut_off = under_way.filter_map(|job| Some((job.state.model()?, job.project_id))).collect();
+    write.ended_without_a_run(cut_off).await?;
     let mut entries = Vec::with_capacity(jobs.len());
     for job in jobs {
         let name = model_of(job).and_then(|model| names.get(&model));

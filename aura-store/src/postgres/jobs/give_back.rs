@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aura_core::{
-    Action, Actor, Job, JobState, JobStatus, ModelId, StoreError,
+    Action, Actor, Job, JobState, JobStatus, ModelId, ProjectId, StoreError,
     contract::{
         Release,
         store::{Each, Expired},
@@ -32,14 +32,16 @@ struct Back {
     reasons: Vec<String>,
     not_before: Vec<Option<DateTime<Utc>>>,
     max_attempts: Vec<i32>,
+    without_a_run: Vec<(ModelId, ProjectId)>,
 }
 
 impl Back {
-    fn add(&mut self, job: &Job, reason: &str, not_before: Option<DateTime<Utc>>) {
+    fn add(&mut self, job: &Job, reason: &str, not_before: Option<DateTime<Utc>>, unbilled: bool) {
         self.ids.push(job.id.as_uuid());
         self.reasons.push(value::text(reason).into_owned());
         self.not_before.push(not_before);
         self.max_attempts.push(i32::try_from(job.max_attempts).unwrap_or(i32::MAX));
+        self.without_a_run.extend(job.state.model().filter(|_| !unbilled).map(|model| (model, job.project_id)));
     }
 
     /// Moves the jobs, which are locked: to the queue, or to FAILED where no attempt is left.
@@ -69,7 +71,8 @@ impl Back {
              SELECT 0 AS model, min(seq) AS seq FROM moved WHERE status = 'QUEUED' HAVING count(*) > 0",
         );
         let query = query.bind(self.ids).bind(self.reasons).bind(self.not_before).bind(self.max_attempts);
-        write.run_back(query.bind(write.now)).await
+        write.run_back(query.bind(write.now)).await?;
+        write.ended_without_a_run(self.without_a_run).await
     }
 }
 
@@ -92,8 +95,9 @@ async fn release_once(core: &Core, releases: &[Release]) -> Result<Each<JobStatu
                 if release.blameless {
                     job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());
                 }
-                back.add(job, &release.reason, not_before);
-                Ok(record_return(&mut write, job, &names, &Actor::worker(&proof.worker), &release.reason, not_before))
+                back.add(job, &release.reason, not_before, release.unbilled);
+                let (actor, reason) = (Actor::worker(&proof.worker), &release.reason);
+                Ok(record_return(&mut write, job, &names, &actor, reason, not_before, release.unbilled))
             }
             Some(_) => Err(StoreError::LeaseLost { job: proof.job, worker: Some(proof.worker.clone()) }),
         };
@@ -168,8 +172,8 @@ async fn expire_once(core: &Core, limit: u32) -> Result<(Vec<Expired>, bool), St
         let JobState::InProgress { lease, .. } = &job.state else { continue };
         let until = lease.until.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
         let reason = format!("the lease of worker {} ended at {until} without a report", lease.worker);
-        back.add(job, &reason, None);
-        let now = record_return(&mut write, job, &names, &Actor::scheduler(), &reason, None);
+        back.add(job, &reason, None, false);
+        let now = record_return(&mut write, job, &names, &Actor::scheduler(), &reason, None, false);
         expired.push(Expired { job: job.id, now });
     }
     back.go(&mut write).await?;
@@ -202,6 +206,7 @@ fn record_return(
     actor: &Actor,
     reason: &str,
     not_before: Option<DateTime<Utc>>,
+    unbilled: bool,
 ) -> JobStatus {
     let name = job.state.model().and_then(|model| names.get(&model));
     let (status, action) = match job.has_attempts_left() {
@@ -215,6 +220,9 @@ fn record_return(
     write.moves.moved(job.id, JobStatus::InProgress, status, job.state.model());
     if status.is_final() {
         write.moves.assess_later(job.prd_id);
+    }
+    if let (true, Some(more)) = (unbilled, more.as_object_mut()) {
+        more.insert("unbilled".to_owned(), true.into());
     }
     write.trail.both(actor, job.id, action, facts(job, name.map(String::as_str), more));
     status

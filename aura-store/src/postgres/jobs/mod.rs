@@ -14,6 +14,7 @@ mod settle;
 mod submit;
 mod unassign;
 mod watch;
+mod without_a_run;
 
 use std::{sync::Arc, time::Duration};
 

@@ -48,6 +48,7 @@ async fn cancel_job(write: &mut Write<'_>, job: &Job, actor: &Actor, reason: &st
     let (status, why) = if before.is_final() {
         (before, job.last_error.clone().unwrap_or_else(|| format!("ended as {before} before the PRD was called off")))
     } else {
+        write.ended_without_a_run(job).await?;
         write
             .run(
                 sqlx::query(

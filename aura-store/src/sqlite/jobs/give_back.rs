@@ -56,7 +56,10 @@ async fn release_one(write: &mut Write<'_>, release: &Release) -> Result<JobStat
     if write.run(query).await? == 0 {
         return Err(StoreError::LeaseLost { job: proof.job, worker: Some(proof.worker.clone()) });
     }
-    record_return(write, &job, &Actor::worker(&proof.worker), &release.reason, not_before).await
+    if !release.unbilled {
+        write.ended_without_a_run(&job).await?;
+    }
+    record_return(write, &job, &Actor::worker(&proof.worker), &release.reason, not_before, release.unbilled).await
 }
 
 pub(super) async fn expire(store: &SqliteStore, limit: u32) -> Result<Vec<Expired>, StoreError> {
@@ -93,7 +96,8 @@ pub(super) async fn expire(store: &SqliteStore, limit: u32) -> Result<Vec<Expire
              WHERE id = ?3 AND status = 'IN_PROGRESS' AND coalesce(lease_until, '') <= ?1",
         );
         if write.run(query.bind(write.now_text()).bind(&reason).bind(job.id.to_string())).await? > 0 {
-            let now = record_return(&mut write, &job, &Actor::scheduler(), &reason, None).await?;
+            write.ended_without_a_run(&job).await?;
+            let now = record_return(&mut write, &job, &Actor::scheduler(), &reason, None, false).await?;
             expired.push(Expired { job: job.id, now });
         }
     }
@@ -108,6 +112,7 @@ async fn record_return(
     actor: &Actor,
     reason: &str,
     not_before: Option<DateTime<Utc>>,
+    unbilled: bool,
 ) -> Result<JobStatus, StoreError> {
     let name = write.name_of(job.state.model()).await?;
     let (status, action) = match job.has_attempts_left() {
@@ -117,6 +122,9 @@ async fn record_return(
     let mut more = json!({ "reason": reason });
     if let (JobStatus::Queued, Some(at), Some(more)) = (status, not_before, more.as_object_mut()) {
         more.insert("not_before".to_owned(), json!(at));
+    }
+    if let (true, Some(more)) = (unbilled, more.as_object_mut()) {
+        more.insert("unbilled".to_owned(), true.into());
     }
     write.trail.both(actor, job.id, action, facts(job, name.as_deref(), more));
     Ok(status)

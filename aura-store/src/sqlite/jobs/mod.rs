@@ -11,6 +11,7 @@ mod report;
 mod settle;
 mod submit;
 mod watch;
+mod without_a_run;
 
 use std::time::Duration;
 
