@@ -108,13 +108,13 @@ pub struct Usage {
 #[serde(default)]
 pub struct Timings {
     /// Loading the model.
-    #[serde(with = "crate::prd::maybe_seconds", rename = "load_seconds", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::prd::seconds::maybe", rename = "load_seconds", skip_serializing_if = "Option::is_none")]
     pub load: Option<Duration>,
     /// Reading the prompt.
-    #[serde(with = "crate::prd::maybe_seconds", rename = "prompt_seconds", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::prd::seconds::maybe", rename = "prompt_seconds", skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Duration>,
     /// Writing the answer.
-    #[serde(with = "crate::prd::maybe_seconds", rename = "output_seconds", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "crate::prd::seconds::maybe", rename = "output_seconds", skip_serializing_if = "Option::is_none")]
     pub output: Option<Duration>,
 }
 

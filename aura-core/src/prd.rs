@@ -1,205 +1,28 @@
 //! What a user submits: a PRD, with its tests and its limits.
 
+mod format;
+mod language;
+pub(crate) mod seconds;
+mod source;
+mod suite;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use format::AnswerFormat;
+pub use language::Language;
+pub use source::SourceFile;
+pub use suite::{ReportFormat, TestSuite};
+
 use crate::{
     error::{Error, Result},
     ids::{JobId, ModelName, PrdId, ProjectId, Role},
     plan::Plan,
+    prd::source::check_files,
     verdict::Verdict,
 };
-
-/// A file as text, with its path relative to the workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceFile {
-    /// Relative path with `/` between its parts.
-    pub path: String,
-    /// The whole content.
-    pub text: String,
-}
-
-impl SourceFile {
-    /// A file.
-    pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
-    }
-}
-
-/// The programming language of the work asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Language {
-    /// Python 3.
-    #[default]
-    Python,
-    /// Rust.
-    Rust,
-    /// JavaScript.
-    #[serde(alias = "js", alias = "node")]
-    Javascript,
-    /// Prose, or anything else.
-    Text,
-}
-
-impl Language {
-    /// The file that a single piece of code is written to, e.g. `solution.py`.
-    #[must_use]
-    pub const fn solution_path(self) -> &'static str {
-        match self {
-            Self::Python => "solution.py",
-            Self::Rust => "src/lib.rs",
-            Self::Javascript => "solution.js",
-            Self::Text => "solution.txt",
-        }
-    }
-
-    /// The language that a Markdown fence's info string names, e.g. `py` or `rust`.
-    #[must_use]
-    pub fn from_fence(info: &str) -> Option<Self> {
-        match info.trim().to_ascii_lowercase().as_str() {
-            "python" | "py" | "python3" => Some(Self::Python),
-            "rust" | "rs" => Some(Self::Rust),
-            "javascript" | "js" | "node" | "mjs" => Some(Self::Javascript),
-            _ => None,
-        }
-    }
-}
-
-/// The form that an answer must have.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum AnswerFormat {
-    /// As the model likes: prose, code in fences, diffs.
-    #[default]
-    Free,
-    /// One JSON value.
-    Json,
-    /// One JSON value that fits this JSON Schema.
-    JsonSchema(serde_json::Value),
-}
-
-impl AnswerFormat {
-    /// Largest schema accepted, in bytes of JSON (64 KiB).
-    pub const MAX_SCHEMA: usize = 64 << 10;
-
-    /// Whether any answer will do.
-    #[must_use]
-    pub const fn is_free(&self) -> bool {
-        matches!(self, Self::Free)
-    }
-
-    fn check(&self) -> Result<()> {
-        match self {
-            Self::Free | Self::Json => Ok(()),
-            Self::JsonSchema(schema) if !schema.is_object() => {
-                Err(Error::invalid("format.json_schema", "must be a JSON object that holds a JSON Schema"))
-            }
-            Self::JsonSchema(schema) if schema.to_string().len() > Self::MAX_SCHEMA => {
-                Err(Error::invalid("format.json_schema", format!("is longer than {} bytes", Self::MAX_SCHEMA)))
-            }
-            Self::JsonSchema(_) => Ok(()),
-        }
-    }
-}
-
-/// How the outcome of a test command is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ReportFormat {
-    /// A JUnit XML file; the command gets its path in place of the argument `{report}` or within one.
-    Junit,
-    /// The lines that `cargo test` prints.
-    Cargo,
-    /// The exit code alone: 0 is one passed test.
-    ExitCode,
-}
-
-/// Tests, and how they are run on a model's work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TestSuite {
-    /// Test files, written into the workspace after the model's work, so that they win.
-    pub files: Vec<SourceFile>,
-    /// Program and arguments, run in the workspace.
-    pub command: Vec<String>,
-    /// How its outcome is read.
-    pub report: ReportFormat,
-    /// Wall time after which the run is ended.
-    #[serde(with = "seconds")]
-    pub timeout: Duration,
-    /// Wall time within which a run counts as fast enough (`performance_ok`).
-    #[serde(with = "seconds")]
-    pub fast_enough: Duration,
-}
-
-impl TestSuite {
-    /// Wall time given to a suite unless it says otherwise.
-    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
-    /// Longest wall time a suite may ask for.
-    pub const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
-    /// A run is fast enough within this time unless the suite says otherwise.
-    pub const DEFAULT_FAST_ENOUGH: Duration = Duration::from_secs(10);
-
-    /// pytest source that imports the work as `solution`.
-    #[must_use]
-    pub fn pytest(source: impl Into<String>) -> Self {
-        let command =
-            ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml={report}", "test_solution.py"];
-        Self::project(vec![SourceFile::new("test_solution.py", source)], command, ReportFormat::Junit)
-    }
-
-    /// Rust tests for the crate `solution`, run offline by `cargo test`.
-    #[must_use]
-    pub fn cargo(source: impl Into<String>) -> Self {
-        let manifest = "[package]\nname = \"solution\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
-        let files = vec![SourceFile::new("Cargo.toml", manifest), SourceFile::new("tests/solution.rs", source)];
-        Self::project(files, ["cargo", "test", "--offline", "--no-fail-fast"], ReportFormat::Cargo)
-    }
-
-    /// Any files and any command.
-    pub fn project<S: Into<String>>(
-        files: Vec<SourceFile>,
-        command: impl IntoIterator<Item = S>,
-        report: ReportFormat,
-    ) -> Self {
-        Self {
-            files,
-            command: command.into_iter().map(Into::into).collect(),
-            report,
-            timeout: Self::DEFAULT_TIMEOUT,
-            fast_enough: Self::DEFAULT_FAST_ENOUGH,
-        }
-    }
-
-    /// Ends a run after `timeout` (default 60 s).
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Counts a run within `limit` as fast enough (default 10 s).
-    #[must_use]
-    pub fn fast_enough(mut self, limit: Duration) -> Self {
-        self.fast_enough = limit;
-        self
-    }
-
-    fn check(&self) -> Result<()> {
-        if self.command.iter().all(|part| part.trim().is_empty()) {
-            return Err(Error::invalid("tests.command", "is empty: name the program that runs the tests"));
-        }
-        if self.timeout.is_zero() || self.timeout > Self::MAX_TIMEOUT {
-            return Err(Error::invalid("tests.timeout", "must be more than 0 and at most 3600 seconds"));
-        }
-        check_files("tests.files", &self.files)
-    }
-}
 
 /// What a user asks for. Build it with [`NewPrd::new`]; everything but the prompt has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -417,19 +240,6 @@ impl NewPrd {
     }
 }
 
-fn check_files(field: &'static str, files: &[SourceFile]) -> Result<()> {
-    if files.len() > NewPrd::MAX_FILE_COUNT {
-        return Err(Error::invalid(field, format!("more than {} files", NewPrd::MAX_FILE_COUNT)));
-    }
-    if files.iter().map(|file| file.text.len()).sum::<usize>() > NewPrd::MAX_FILES {
-        return Err(Error::invalid(field, format!("more than {} bytes in all", NewPrd::MAX_FILES)));
-    }
-    if let Some(file) = files.iter().find(|file| file.path.is_empty() || file.text.contains('\0')) {
-        return Err(Error::invalid(field, format!("file {:?} has no path, or a NUL character", file.path)));
-    }
-    Ok(())
-}
-
 /// A submitted PRD.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prd {
@@ -444,41 +254,6 @@ pub struct Prd {
     pub created_at: DateTime<Utc>,
     /// How it ended; absent while it is worked on.
     pub verdict: Option<Verdict>,
-}
-
-/// Durations as a number of seconds, as people write them in JSON.
-pub(crate) mod seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(duration.as_secs_f64())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-/// As [`seconds`], for a duration that may be absent.
-pub(crate) mod maybe_seconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
-    pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        match duration {
-            Some(duration) => to.serialize_f64(duration.as_secs_f64()),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let seconds = Option::<f64>::deserialize(from)?;
-        seconds.map(Duration::try_from_secs_f64).transpose().map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]

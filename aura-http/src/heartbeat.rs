@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::{Problem, body::Body, params::Id, router::App};
+use crate::{Problem, body::Body, models, params::Id, router::App};
 
-/// Most leases that one call may extend, and most models that it may name.
+/// Most leases that one call may extend.
 const MOST: usize = 1000;
 
 /// Who is still at it.
@@ -116,10 +116,7 @@ pub(crate) async fn heartbeats(
     });
     let leases = leases.collect();
     if body.models.is_some() || body.resources.is_some() {
-        let mut models = Vec::new();
-        for name in body.models.iter().flatten().take(MOST) {
-            models.push(app.orchestra.find_model(name).await?.profile.name);
-        }
+        let models = models::full_names(&app, &body.models.unwrap_or_default()).await?;
         let sighting = Sighting { worker_id: body.worker_id, models, resources: body.resources };
         app.orchestra.observe(&sighting).await?;
     }

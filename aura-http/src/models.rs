@@ -230,6 +230,18 @@ pub(crate) async fn release(State(app): State<App>, Name(name): Name) -> Result<
     with_figures(&app.orchestra, model).await
 }
 
+/// Most models that one call may name: the rest are not looked for.
+const MOST: usize = 1000;
+
+/// The full names of the models that a worker named, short backend names among them.
+pub(crate) async fn full_names(app: &App, named: &[String]) -> Result<Vec<ModelName>, Problem> {
+    let mut names = Vec::new();
+    for name in named.iter().take(MOST) {
+        names.push(app.orchestra.find_model(name).await?.profile.name);
+    }
+    Ok(names)
+}
+
 async fn with_figures(orchestra: &Orchestra, model: Model) -> Result<Json<ModelView>, Problem> {
     let figures = hr_figures(orchestra).await?.remove(&model.id);
     let stats = orchestra.stats().await?.into_iter().find(|stats| stats.model_id == model.id);

@@ -17,6 +17,7 @@ use crate::{
     Problem,
     body::{self, Body},
     job_view::{JobView, Names},
+    models,
     params::{self, Id, MAX_WAIT},
     router::App,
 };
@@ -160,10 +161,7 @@ pub(crate) async fn claim_any(
     State(app): State<App>,
     Body(body): Body<ClaimAnyBody>,
 ) -> Result<Json<ClaimedJobs>, Problem> {
-    let mut models = Vec::new();
-    for name in body.models.iter().take(1000) {
-        models.push(app.orchestra.find_model(name).await?.profile.name);
-    }
+    let models = models::full_names(&app, &body.models).await?;
     let request = WorkRequest {
         worker_id: body.worker_id,
         models,

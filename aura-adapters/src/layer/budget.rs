@@ -2,18 +2,13 @@
 
 use std::{
     borrow::Cow,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
-use async_trait::async_trait;
-use aura_core::{
-    AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Price, Usage, Usd,
-};
+use aura_core::{AdapterError, Gate, GenerateRequest, Generation, ModelAdapter, Price, Usage, Usd};
 
 use super::{
+    around::adapter_around_inner,
     ask::Ask,
     estimate,
     ledger::{Amount, Ledger},
@@ -33,6 +28,9 @@ use super::{
 /// A call that does not fit gets [`Shut`](AdapterError::Shut) by the gate `budget`, with the figures and the way out; until the next
 /// day where the day is spent. What counts is within the caps as long as no call takes more than was held for it: of
 /// text with fewer than 3 bytes a token, a vendor may read more than the estimate.
+///
+/// Its gate is shut while less is left of the day than the smallest call so far had to hold. What is left of a project shuts no
+/// gate: another project may have some.
 ///
 /// Put it inside of [`Retry`](crate::Retry), so that each try is held for, and around [`Cache`](crate::Cache), whose
 /// replays use up nothing.
@@ -126,30 +124,9 @@ impl<A: ModelAdapter> Budget<A> {
             tokens: if tokens == u64::MAX { any.tokens } else { tokens },
         }
     }
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for Budget<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// What is spent today of what, and what stands further in. It is shut while less is left of the day than the smallest call so
-    /// far had to hold. What is left of a project shuts no gate: another project may have some.
-    fn gates(&self) -> Vec<Gate> {
+    /// What is spent today of what.
+    fn gate(&self) -> Gate {
         let (today, cap) = (self.ledger.today(), self.ledger.day_cap());
         let (taken, held) = (today.taken(), today.held);
         let money = cap.money.map(|most| (taken.money.to_string(), format!("{most}"), held.money.to_string()));
@@ -163,7 +140,8 @@ impl<A: ModelAdapter> ModelAdapter for Budget<A> {
             })
             .collect();
         let state = if parts.is_empty() { format!("{} spent today", today.spent) } else { parts.join("; ") };
-        let gate = Gate { name: "budget".to_owned(), passes: cap.allows(taken + self.least()), state };
-        std::iter::once(gate).chain(self.inner.gates()).collect()
+        Gate { name: "budget".to_owned(), passes: cap.allows(taken + self.least()), state }
     }
 }
+
+adapter_around_inner!(Budget, gate);

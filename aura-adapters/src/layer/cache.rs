@@ -1,13 +1,9 @@
 //! Answering again what was answered before, so that an evaluation can be replayed without a model.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use aura_core::{
-    AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Timings, Usage,
-};
+use aura_core::{AdapterError, Gate, GenerateRequest, Generation, ModelAdapter, Timings, Usage};
 
 use super::{
+    around::adapter_around_inner,
     ask::Ask,
     recordings::{self, Recordings},
 };
@@ -106,6 +102,15 @@ impl<A: ModelAdapter> Cache<A> {
         }
         Ok(generation)
     }
+
+    /// What happens to questions that were not recorded.
+    fn gate(&self) -> Gate {
+        let state = match self.mode {
+            CacheMode::ReadWrite => "answers are recorded, and replayed when asked again",
+            CacheMode::ReadOnly => "answers are replayed only",
+        };
+        Gate { name: "cache".to_owned(), passes: true, state: state.to_owned() }
+    }
 }
 
 fn shut(reason: String) -> AdapterError {
@@ -122,32 +127,4 @@ fn replay(mut generation: Generation, ask: &Ask) -> Generation {
     generation
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for Cache<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// What happens to questions that were not recorded, and what stands further in.
-    fn gates(&self) -> Vec<Gate> {
-        let state = match self.mode {
-            CacheMode::ReadWrite => "answers are recorded, and replayed when asked again",
-            CacheMode::ReadOnly => "answers are replayed only",
-        };
-        let gate = Gate { name: "cache".to_owned(), passes: true, state: state.to_owned() };
-        std::iter::once(gate).chain(self.inner.gates()).collect()
-    }
-}
+adapter_around_inner!(Cache, gate);

@@ -1,15 +1,14 @@
 //! Leaving a vendor that is down alone.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile};
+use aura_core::{AdapterError, Gate, GenerateRequest, Generation, ModelAdapter};
 use tokio::time::Instant;
 
-use super::ask::Ask;
+use super::{around::adapter_around_inner, ask::Ask};
 
 /// Most characters of an error that are shown.
 const MAX_WHY: usize = 200;
@@ -134,36 +133,18 @@ impl<A: ModelAdapter> CircuitBreaker<A> {
     fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for CircuitBreaker<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// Whether it is open, why and for how long, and what stands further in.
-    fn gates(&self) -> Vec<Gate> {
+    /// Whether it is open, why and for how long.
+    fn gate(&self) -> Gate {
         let now = Instant::now();
         let circuit = self.circuit();
         let gate = Gate { name: "circuit breaker".to_owned(), passes: circuit.passes(now), state: circuit.state(now) };
         drop(circuit);
-        std::iter::once(gate).chain(self.inner.gates()).collect()
+        gate
     }
 }
+
+adapter_around_inner!(CircuitBreaker, gate);
 
 /// What the end of a call says about the vendor.
 enum Sign<'a> {

@@ -1,17 +1,14 @@
 //! Not asking a model more at once than it can take.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile};
+use aura_core::{AdapterError, Gate, GenerateRequest, Generation, ModelAdapter};
 use tokio::sync::Semaphore;
 
-use super::ask::Ask;
+use super::{around::adapter_around_inner, ask::Ask};
 
 /// Lets so many calls through at once; the others wait their turn, first come first served.
 ///
 /// The wait has no limit of its own: a [`Timeout`](crate::Timeout) around this layer counts it, one within does not. A call that is
-/// dropped leaves the queue, or gives its place to the next.
+/// dropped leaves the queue, or gives its place to the next. Its gate is never shut: a call that comes now waits.
 ///
 /// # Examples
 /// ```
@@ -48,32 +45,13 @@ impl<A: ModelAdapter> ConcurrencyLimit<A> {
         let _place = self.places.acquire().await.ok();
         ask.of(&self.inner, request).await
     }
-}
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for ConcurrencyLimit<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// How many places are taken, and what stands further in. It always passes: a call that comes now waits.
-    fn gates(&self) -> Vec<Gate> {
+    /// How many places are taken. It always passes: a call that comes now waits.
+    fn gate(&self) -> Gate {
         let taken = usize::from(self.limit).saturating_sub(self.places.available_permits());
         let state = format!("{taken} of {} calls under way", self.limit);
-        let gate = Gate { name: "concurrency limit".to_owned(), passes: true, state };
-        std::iter::once(gate).chain(self.inner.gates()).collect()
+        Gate { name: "concurrency limit".to_owned(), passes: true, state }
     }
 }
+
+adapter_around_inner!(ConcurrencyLimit, gate);

@@ -30,6 +30,7 @@
 //!
 //! To go to another model when one fails is no layer: a plan says that, so that the run counts for the model that did the work.
 
+mod around;
 mod ask;
 mod budget;
 mod cache;

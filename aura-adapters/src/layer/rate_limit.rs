@@ -8,20 +8,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use async_trait::async_trait;
-use aura_core::{
-    AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Usage,
-};
+use aura_core::{AdapterError, Gate, GenerateRequest, Generation, ModelAdapter, Usage};
 use tokio::{
     sync::{Notify, Semaphore},
     time::Instant,
 };
 
-use super::{ask::Ask, estimate};
+use super::{around::adapter_around_inner, ask::Ask, estimate};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -33,7 +30,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 ///
 /// A call for which there is no room waits in a queue, first come first served, up to [`max_wait`](Self::max_wait); then the error is
 /// [`Shut`](AdapterError::Shut) by the gate `rate limit`. A call that is larger than a whole minute's tokens passes when nothing else
-/// was used for a minute.
+/// was used for a minute. Its gate is shut while not even a small call would find room in time.
 ///
 /// # Examples
 /// ```
@@ -171,6 +168,14 @@ impl<A: ModelAdapter> RateLimit<A> {
     fn with_minute<T>(&self, work: impl FnOnce(&mut Minute) -> T) -> T {
         work(&mut self.minute.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// What was used in the last minute. It passes while a small call would find room in time.
+    fn gate(&self) -> Gate {
+        let now = Instant::now();
+        let room_at = self.with_minute(|minute| minute.room_at(now, self.limits, 1));
+        let passes = room_at.saturating_duration_since(now) <= self.max_wait;
+        Gate { name: "rate limit".to_owned(), passes, state: self.state() }
+    }
 }
 
 /// Tokens read and written, where both are known.
@@ -178,34 +183,7 @@ fn total(usage: &Usage) -> Option<u64> {
     usage.input_tokens.zip(usage.output_tokens).map(|(input, output)| input.saturating_add(output))
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for RateLimit<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// What was used in the last minute, and what stands further in. It passes while a small call would find room in time.
-    fn gates(&self) -> Vec<Gate> {
-        let now = Instant::now();
-        let room_at = self.with_minute(|minute| minute.room_at(now, self.limits, 1));
-        let passes = room_at.saturating_duration_since(now) <= self.max_wait;
-        let gate = Gate { name: "rate limit".to_owned(), passes, state: self.state() };
-        std::iter::once(gate).chain(self.inner.gates()).collect()
-    }
-}
+adapter_around_inner!(RateLimit, gate);
 
 /// The calls of the last minute, the oldest first.
 #[derive(Debug, Default)]

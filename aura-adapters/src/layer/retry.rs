@@ -9,14 +9,11 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use aura_core::{
-    AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Usage,
-};
+use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, ModelAdapter, Usage};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 
-use super::{ask::Ask, retry_budget::RetryBudget};
+use super::{around::adapter_around_inner, ask::Ask, retry_budget::RetryBudget};
 
 /// Said of a generation whose tries before may have cost something too.
 const UNCOUNTED: &str = "an earlier try may have been billed, so that what was used up is not known";
@@ -151,6 +148,11 @@ impl<A: ModelAdapter> Retry<A> {
         };
         (wait < left).then_some(wait)
     }
+
+    /// How much of the retry budget is used.
+    fn gate(&self) -> Gate {
+        Gate { name: "retry".to_owned(), passes: true, state: self.budget.to_string() }
+    }
 }
 
 /// A number from 0 to 1; 1 where the machine has no randomness to give.
@@ -158,31 +160,7 @@ fn draw() -> f64 {
     StdRng::try_from_os_rng().map_or(1.0, |mut random| random.random())
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for Retry<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    /// How much of the retry budget is used, and what stands further in.
-    fn gates(&self) -> Vec<Gate> {
-        let gate = Gate { name: "retry".to_owned(), passes: true, state: self.budget.to_string() };
-        std::iter::once(gate).chain(self.inner.gates()).collect()
-    }
-}
+adapter_around_inner!(Retry, gate);
 
 /// Knows whether any text was given out.
 struct Told {

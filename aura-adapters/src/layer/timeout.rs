@@ -6,11 +6,10 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile, Wait};
+use aura_core::{AdapterError, DeltaSink, GenerateRequest, Generation, ModelAdapter, Wait};
 use tokio::time::Instant;
 
-use super::ask::Ask;
+use super::{around::adapter_around_inner, ask::Ask};
 
 /// Ends a call that takes too long: its future is dropped, which ends the request.
 ///
@@ -105,29 +104,7 @@ impl<A: ModelAdapter> Timeout<A> {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for Timeout<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    fn gates(&self) -> Vec<Gate> {
-        self.inner.gates()
-    }
-}
+adapter_around_inner!(Timeout);
 
 /// Knows when the last piece of text came.
 struct Watch {

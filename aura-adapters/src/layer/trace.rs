@@ -1,13 +1,10 @@
 //! Writing down in the log how each call went.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use aura_core::{AdapterError, DeltaSink, Gate, GenerateRequest, Generation, Health, ModelAdapter, ModelProfile};
+use aura_core::{AdapterError, GenerateRequest, Generation, ModelAdapter, ModelProfile};
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::ask::Ask;
+use super::{around::adapter_around_inner, ask::Ask};
 
 /// Puts every call into a `tracing` span, target `aura::model`, and writes one line at its end.
 ///
@@ -54,29 +51,7 @@ impl<A: ModelAdapter> Trace<A> {
     }
 }
 
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<A: ModelAdapter> ModelAdapter for Trace<A> {
-    fn profile(&self) -> &ModelProfile {
-        self.inner.profile()
-    }
-
-    async fn generate(&self, request: &GenerateRequest) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Whole).await
-    }
-
-    async fn stream(&self, request: &GenerateRequest, sink: Arc<dyn DeltaSink>) -> Result<Generation, AdapterError> {
-        self.ask(request, Ask::Told(sink)).await
-    }
-
-    async fn health(&self) -> Health {
-        self.inner.health().await
-    }
-
-    fn gates(&self) -> Vec<Gate> {
-        self.inner.gates()
-    }
-}
+adapter_around_inner!(Trace);
 
 /// A call under way. Dropped before its end, it writes that.
 struct Call {

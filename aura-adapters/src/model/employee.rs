@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aura_core::{ModelKind, ModelProfile, Needs, Price, Role};
+use aura_core::{AdapterError, ModelKind, ModelProfile, Needs, Price, Role};
+use reqwest::Url;
 
 use crate::{
     error::BuildError,
-    http::Patience,
+    http::{Auth, Endpoint, Failure, Patience},
     price::PriceTable,
     prompt::{PromptBook, PromptStyle},
     secret::ApiKey,
@@ -30,6 +31,7 @@ pub(super) struct Common {
     pub(super) temperature: Option<f32>,
     pub(super) max_tokens: Option<u32>,
     pub(super) seed: Option<i64>,
+    pub(super) stop: Vec<String>,
     pub(super) logprobs: bool,
     pub(super) prompts: Arc<PromptBook>,
     pub(super) room: Option<usize>,
@@ -44,6 +46,7 @@ pub(super) struct Asking {
     pub(super) temperature: Option<f32>,
     pub(super) max_tokens: Option<u32>,
     pub(super) seed: Option<i64>,
+    stop: Vec<String>,
     pub(super) logprobs: bool,
     pub(super) prompts: Arc<PromptBook>,
     pub(super) room: usize,
@@ -60,6 +63,11 @@ impl Asking {
     /// Most tokens of one answer.
     pub(super) fn max_tokens(&self, request: &aura_core::GenerateRequest) -> Option<u32> {
         request.max_tokens.into_iter().chain(self.max_tokens).min()
+    }
+
+    /// Texts before which the answer ends: those that were set, then those of the style.
+    pub(super) fn stops(&self, request: &aura_core::GenerateRequest) -> Vec<String> {
+        self.stop.iter().cloned().chain(self.style.stops(request.language)).collect()
     }
 }
 
@@ -78,6 +86,7 @@ impl Common {
             temperature: None,
             max_tokens: None,
             seed: None,
+            stop: Vec::new(),
             logprobs: true,
             prompts: Arc::new(PromptBook::default()),
             room: None,
@@ -110,6 +119,15 @@ impl Common {
         }
     }
 
+    /// Checks the texts before which the answer ends, for a vendor that takes at most so many.
+    #[cfg(any(feature = "openai", feature = "gemini"))]
+    pub(super) fn check_stops(&self, most: usize) -> Result<(), BuildError> {
+        if self.stop.len() > most || self.stop.iter().any(String::is_empty) {
+            return Err(BuildError::invalid("stop", format!("takes at most {most} texts, none of them empty")));
+        }
+        Ok(())
+    }
+
     /// The profile of an employee at this endpoint.
     pub(super) fn profile(&self, provider: &str, endpoint: &str) -> Result<ModelProfile, BuildError> {
         let name = self.name.as_deref().unwrap_or(&self.model);
@@ -127,11 +145,36 @@ impl Common {
         Ok(profile)
     }
 
-    /// A profile that says that the answers are a stub's, once in the log too.
+    /// The endpoint of the adapter.
+    pub(super) fn endpoint(
+        &self,
+        provider: &str,
+        base: Url,
+        auth: Auth,
+        failure: fn(Failure) -> AdapterError,
+    ) -> Result<Endpoint, BuildError> {
+        Endpoint::new(base, self.key.clone(), auth, self.patience, (provider, &self.model), failure)
+    }
+
+    /// The profile and the endpoint at a vendor who asks for a key; `variable` is the name that people know the key by. Without a key
+    /// *and* without a base URL there is nobody to ask: the answers are a stub's then, which the profile says, and the log once.
     #[cfg(any(feature = "openai", feature = "gemini"))]
-    pub(super) fn stub(profile: ModelProfile, why: &str) -> ModelProfile {
+    pub(super) fn at_vendor(
+        &self,
+        provider: &str,
+        base: Url,
+        auth: Auth,
+        failure: fn(Failure) -> AdapterError,
+        variable: &str,
+    ) -> Result<(ModelProfile, Option<Endpoint>), BuildError> {
+        let profile = self.profile(provider, base.as_str())?;
+        if self.key.is_some() || self.base_url.is_some() {
+            let endpoint = self.endpoint(provider, base, auth, failure)?;
+            return Ok((profile, Some(endpoint)));
+        }
+        let why = format!("no {variable}: give the adapter a key or the base URL of a server that needs none");
         tracing::warn!(employee = %profile.name, "{why}; this employee is a stub, and its runs do not count");
-        profile.stub(why)
+        Ok((profile.stub(why), None))
     }
 
     pub(super) fn asking(&self) -> Asking {
@@ -139,6 +182,7 @@ impl Common {
             temperature: self.temperature,
             max_tokens: self.max_tokens,
             seed: self.seed,
+            stop: self.stop.clone(),
             logprobs: self.logprobs,
             prompts: Arc::clone(&self.prompts),
             room: self.room.unwrap_or(USUAL_ROOM),
@@ -197,6 +241,12 @@ macro_rules! common_setters {
         /// Seed of the sampling, for servers that take one (default: none).
         pub const fn seed(mut self, seed: i64) -> Self {
             self.common.seed = Some(seed);
+            self
+        }
+
+        /// Texts before which the answer ends (default: none but the model's own). OpenAI takes 4 at most, and Gemini 5.
+        pub fn stop<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
+            self.common.stop = texts.into_iter().map(Into::into).collect();
             self
         }
 

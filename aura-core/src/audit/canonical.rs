@@ -3,14 +3,13 @@
 use serde_json::{Map, Number, Value};
 
 /// The one spelling of a value.
-#[expect(clippy::expect_used, reason = "a value has no key that is no text, and memory takes all that is written")]
 pub(super) fn canonical(value: &Value) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    write(value, &mut out).expect("a JSON value is written to memory");
+    write(value, &mut out);
     out
 }
 
-fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<()> {
+fn write(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => write_object(map, out),
         Value::Array(values) => {
@@ -19,18 +18,18 @@ fn write(value: &Value, out: &mut Vec<u8>) -> serde_json::Result<()> {
                 if i > 0 {
                     out.push(b',');
                 }
-                write(value, out)?;
+                write(value, out);
             }
             out.push(b']');
-            Ok(())
         }
-        Value::Number(number) => write_number(number, out),
-        other => serde_json::to_writer(out, other),
+        Value::Number(number) => out.extend(spelling(number).bytes()),
+        // As a text and not by a writer, which could fail: a hash is always to be had.
+        other => out.extend(other.to_string().bytes()),
     }
 }
 
 /// Keys come in their order, whatever order the map type keeps.
-fn write_object(map: &Map<String, Value>, out: &mut Vec<u8>) -> serde_json::Result<()> {
+fn write_object(map: &Map<String, Value>, out: &mut Vec<u8>) {
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by_key(|(key, _)| key.as_str());
     out.push(b'{');
@@ -38,23 +37,19 @@ fn write_object(map: &Map<String, Value>, out: &mut Vec<u8>) -> serde_json::Resu
         if i > 0 {
             out.push(b',');
         }
-        serde_json::to_writer(&mut *out, key)?;
+        write(&Value::from(key.as_str()), out);
         out.push(b':');
-        write(value, out)?;
+        write(value, out);
     }
     out.push(b'}');
-    Ok(())
 }
 
 /// A whole number is written digit by digit, whatever spelling a store gave it: `1e16` and `10000000000000000` are one number,
 /// and so are `-0.0` and `0`.
-fn write_number(number: &Number, out: &mut Vec<u8>) -> serde_json::Result<()> {
+fn spelling(number: &Number) -> String {
     match number.as_f64() {
-        Some(float) if number.is_f64() && float.fract() == 0.0 => {
-            out.extend(digits(float).bytes());
-            Ok(())
-        }
-        _ => serde_json::to_writer(out, number),
+        Some(float) if number.is_f64() && float.fract() == 0.0 => digits(float),
+        _ => number.to_string(),
     }
 }
 
@@ -92,5 +87,12 @@ mod tests {
         assert_ne!(written("9007199254740993"), written("9007199254740992"));
         assert_ne!(written("0.1"), written("0.2"));
         assert_eq!(written("0.1"), b"0.1");
+    }
+
+    #[test]
+    fn keys_are_sorted_and_escaped_as_texts_are() {
+        let value = serde_json::json!({ "b\"\n\u{1f}": "\u{e9}\\\t", "a": [true, null, 0.25] });
+        let text = r#"{"a":[true,null,0.25],"b\"\n\u001f":"é\\\t"}"#;
+        assert_eq!(String::from_utf8(canonical(&value)).unwrap(), text);
     }
 }

@@ -9,10 +9,12 @@ mod duty;
 pub mod hr;
 pub mod manager;
 mod pace;
+mod personnel;
 mod roster;
 mod settings;
 mod shutdown;
 mod store_clock;
+mod submission;
 mod trail;
 mod worker;
 
@@ -35,8 +37,8 @@ use crate::{
     clock::Clock,
     contract::{
         ArtifactUpload, Capabilities, Claimed, Gate, Manager, ModelAdapter, Release, Report, Reported, Sighting, Store,
-        StoreError, WorkRequest,
-        store::{JobCount, JobFilter, NewPrdRecord, RunFilter, Submitted},
+        WorkRequest,
+        store::{JobCount, JobFilter, RunFilter},
     },
     engine::{
         accountant::{Accountant, Examination},
@@ -50,9 +52,8 @@ use crate::{
     evidence::{TestCase, TestOutcome, Tick},
     ids::{Actor, JobId, ModelId, ModelName, PrdId, WorkerId},
     job::{Job, JobEvent, JobStatus, LeaseProof},
-    model::{Model, ModelProfile, Origin},
-    prd::{NewPrd, Prd},
-    resources::Needs,
+    model::Model,
+    prd::Prd,
     run::{ModelRun, ModelScore, ModelStats, Promotion, Spending},
     units::Confidence,
     verdict::Verdict,
@@ -105,73 +106,6 @@ impl Orchestra {
     /// Puts an orchestra together.
     pub fn builder() -> OrchestraBuilder {
         OrchestraBuilder::default()
-    }
-
-    /// Accepts a PRD. When this returns, it is stored.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] names the field; [`Error::Stopping`] when it is too late.
-    pub async fn submit(&self, new: NewPrd) -> Result<Prd> {
-        Ok(self.submit_once(new).await?.prd)
-    }
-
-    /// As [`submit`](Self::submit), and says whether the PRD is new or one with the same idempotency key was there.
-    ///
-    /// # Errors
-    /// As above, and a conflict when the key was used for another request.
-    pub async fn submit_once(&self, new: NewPrd) -> Result<Submitted> {
-        if self.is_stopping() {
-            return Err(Error::Stopping);
-        }
-        new.check()?;
-        let pinned = match self.check_models(&new).await {
-            Ok(pinned) => pinned,
-            // What was accepted once is answered as it was, whoever is held or gone since.
-            Err(error) => return self.known(&new).await?.ok_or(error),
-        };
-        let jobs = (0..new.plan.jobs()).map(|_| JobId::new()).collect();
-        let record = NewPrdRecord { id: PrdId::new(), request: new, pinned, jobs };
-        let answer = self.inner.store.submit(&[record]).await?.into_iter().next();
-        let missing = || StoreError::Backend { action: "submit a PRD", source: "it answered nothing".into() };
-        let submitted = answer.ok_or_else(missing)??;
-        self.inner.bells.moved(&[JobStatus::Queued]);
-        Ok(submitted)
-    }
-
-    /// The PRD that the same request with the same idempotency key was accepted as.
-    async fn known(&self, new: &NewPrd) -> Result<Option<Submitted>> {
-        let Some(key) = &new.idempotency_key else { return Ok(None) };
-        let prd = self.inner.store.prd_by_key(key).await?;
-        Ok(prd.filter(|prd| prd.request == *new).map(|prd| Submitted { prd, created: false }))
-    }
-
-    /// Whether there are models for it; answers with the one that it is pinned to.
-    async fn check_models(&self, new: &NewPrd) -> Result<Option<ModelId>> {
-        let pinned = match &new.model {
-            Some(name) => Some(self.inner.roster.find(name.as_str()).await?.id),
-            None => None,
-        };
-        self.check_panel(new).await?;
-        Ok(pinned)
-    }
-
-    /// A panel needs that many different models; one that can never be filled is refused rather than left waiting.
-    async fn check_panel(&self, new: &NewPrd) -> Result<()> {
-        let wanted = usize::from(new.plan.jobs());
-        if wanted < 2 {
-            return Ok(());
-        }
-        let models = self.inner.roster.refresh().await?;
-        let able = models.iter().filter(|model| model.hold.is_none() && model.takes(&new.role)).count();
-        if able < wanted {
-            let reason = format!(
-                "a panel of {wanted} needs {wanted} models that take the role {}, {able} are employed and not on hold: employ \
-                 more, or ask for fewer",
-                new.role
-            );
-            return Err(Error::invalid("plan", reason));
-        }
-        Ok(())
     }
 
     /// Waits for a PRD's verdict, for as long as it takes.
@@ -310,84 +244,6 @@ impl Orchestra {
     /// What the store says.
     pub async fn models(&self) -> Result<Vec<Model>> {
         Ok(self.inner.store.models().await?)
-    }
-
-    /// The model of that name; a short backend name finds it too (`ollama` finds `employee_ollama`).
-    ///
-    /// # Errors
-    /// [`Error::UnknownModel`] names those there are.
-    pub async fn find_model(&self, name: &str) -> Result<Model> {
-        let found = self.inner.roster.find(name).await?;
-        // The roster may be a moment old: what is shown is what is stored.
-        let models = self.inner.roster.refresh().await?;
-        Ok(models.iter().find(|model| model.id == found.id).cloned().unwrap_or(found))
-    }
-
-    /// Registers a model that works elsewhere: its jobs wait for a remote worker.
-    ///
-    /// # Errors
-    /// [`Error::ModelExists`].
-    pub async fn register(&self, profile: &ModelProfile) -> Result<Model> {
-        // Only an adapter in this process can say that its answers are our own code.
-        let profile = ModelProfile { origin: Origin::Model, ..profile.clone() };
-        match self.inner.store.register(&profile, &Actor::operator()).await {
-            Ok(model) => {
-                self.inner.bells.schedule.ring();
-                Ok(model)
-            }
-            Err(StoreError::Conflict { .. }) => Err(Error::ModelExists(profile.name)),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// As [`register`](Self::register), but a model that is known by that name already is brought up to date (price, stub, needs)
-    /// where it is the same one: the same kind, provider and provider's name. How many jobs it works on at once stays as the first
-    /// one said, and one that works in this process stays as it is.
-    ///
-    /// # Errors
-    /// [`Error::ModelExists`] when the name is another model's: its record is not for this one to write on.
-    pub async fn employ(&self, profile: &ModelProfile) -> Result<Model> {
-        let known = match self.register(profile).await {
-            Err(Error::ModelExists(_)) => self.find_model(profile.name.as_str()).await?,
-            other => return other,
-        };
-        let is_same = known.profile.name == profile.name
-            && known.profile.kind == profile.kind
-            && known.profile.identity == profile.identity;
-        if !is_same {
-            return Err(Error::ModelExists(profile.name.clone()));
-        }
-        if self.inner.adapters.contains_key(&profile.name) {
-            return Ok(known);
-        }
-        let needs = if profile.needs == Needs::default() { known.profile.needs } else { profile.needs };
-        let news = ModelProfile { price: profile.price, stub: profile.stub.clone(), needs, ..known.profile };
-        let model = self.inner.store.employ(&news).await?;
-        self.inner.bells.schedule.ring();
-        Ok(model)
-    }
-
-    /// Stops a model from getting new work, whatever HR thinks of it.
-    ///
-    /// # Errors
-    /// [`Error::UnknownModel`].
-    pub async fn hold(&self, name: &str, reason: &str) -> Result<Model> {
-        self.set_hold(name, Some(reason.to_owned())).await
-    }
-
-    /// Lets a held model work again.
-    ///
-    /// # Errors
-    /// [`Error::UnknownModel`].
-    pub async fn release_hold(&self, name: &str) -> Result<Model> {
-        self.set_hold(name, None).await
-    }
-
-    async fn set_hold(&self, name: &str, hold: Option<String>) -> Result<Model> {
-        let model = self.inner.roster.find(name).await?;
-        let model = self.inner.store.set_hold(model.id, hold, &Actor::operator()).await?;
-        self.inner.bells.schedule.ring();
-        Ok(model)
     }
 
     /// What the counting runs of each model in HR's window add up to, as of now. Models without runs are left out.

@@ -5,7 +5,7 @@ use aura_core::ModelKind;
 use super::{Gemini, GeminiAdapter, answer::failure};
 use crate::{
     error::BuildError,
-    http::{Auth, Endpoint, base_url},
+    http::{Auth, base_url},
     model::{
         employee::{Common, common_setters},
         vendor::Vendor,
@@ -25,13 +25,12 @@ pub struct GeminiBuilder {
     common: Common,
     version: Option<String>,
     thinking_budget: Option<i32>,
-    stop: Vec<String>,
 }
 
 impl GeminiBuilder {
     pub(super) fn new(model: String) -> Self {
         let common = Common::new(model, ModelKind::Cloud);
-        Self { common, version: None, thinking_budget: None, stop: Vec::new() }
+        Self { common, version: None, thinking_budget: None }
     }
 
     common_setters!();
@@ -61,18 +60,12 @@ impl GeminiBuilder {
         self
     }
 
-    /// Texts before which the answer ends, at most 5 (default: none).
-    pub fn stop<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
-        self.stop = texts.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Checks the settings and sets up the client; makes no request.
     ///
     /// # Errors
     /// [`BuildError`] names the setting and the way out.
     pub fn build(self) -> Result<GeminiAdapter, BuildError> {
-        let Self { mut common, version, thinking_budget, stop } = self;
+        let Self { mut common, version, thinking_budget } = self;
         // The vendor's own lists name them so.
         if let Some(bare) = common.model.strip_prefix("models/") {
             common.model = bare.to_owned();
@@ -89,26 +82,16 @@ impl GeminiBuilder {
         if version.is_empty() || !version.chars().all(|c| c.is_ascii_alphanumeric()) {
             return Err(BuildError::invalid("api_version", "must be a version such as v1 or v1beta"));
         }
-        if stop.len() > MAX_STOPS || stop.iter().any(String::is_empty) {
-            return Err(BuildError::invalid("stop", "takes at most 5 texts, none of them empty"));
-        }
+        common.check_stops(MAX_STOPS)?;
         let host = base_url(common.base_url.as_deref().unwrap_or(GOOGLE), GOOGLE)?;
         let base = base_url(&format!("{host}{version}"), GOOGLE)?;
         let provider = match &common.base_url {
             None => "gemini".to_owned(),
             Some(_) => base.authority().to_owned(),
         };
-        let mut profile = common.profile(&provider, base.as_str())?;
-        let endpoint = if common.key.is_none() && common.base_url.is_none() {
-            let why = "no GEMINI_API_KEY: give the adapter a key or the base URL of a server that needs none";
-            profile = Common::stub(profile, why);
-            None
-        } else {
-            let who = (provider.as_str(), common.model.as_str());
-            let auth = Auth::Header("x-goog-api-key");
-            Some(Endpoint::new(base, common.key.clone(), auth, common.patience, who, failure)?)
-        };
-        let dialect = Gemini { thinking_budget, stop };
+        let auth = Auth::Header("x-goog-api-key");
+        let (profile, endpoint) = common.at_vendor(&provider, base, auth, failure, "GEMINI_API_KEY")?;
+        let dialect = Gemini { thinking_budget };
         Ok(GeminiAdapter(Vendor::new(profile, common.model.clone(), common.asking(), dialect, endpoint)))
     }
 }

@@ -53,7 +53,6 @@ impl GeminiAdapter {
 #[derive(Debug)]
 struct Gemini {
     thinking_budget: Option<i32>,
-    stop: Vec<String>,
 }
 
 impl Gemini {
@@ -70,7 +69,7 @@ impl Gemini {
         set("seed", asking.seed.map(Value::from));
         set("responseLogprobs", logprobs.then_some(Value::Bool(true)));
         set("thinkingConfig", self.thinking_budget.map(|budget| json!({ "thinkingBudget": budget })));
-        let stops: Vec<_> = self.stop.iter().cloned().chain(asking.style.stops(request.language)).collect();
+        let stops = asking.stops(request);
         set("stopSequences", (!stops.is_empty()).then(|| Value::from(stops)));
         match &request.format {
             AnswerFormat::Free => {}

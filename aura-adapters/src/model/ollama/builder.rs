@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Ollama, OllamaAdapter, USUAL_CONTEXT, full_name};
 use crate::{
     error::BuildError,
-    http::{Auth, Endpoint, Failure, base_url},
+    http::{Auth, Failure, base_url},
     model::{
         employee::{Common, common_setters},
         vendor::Vendor,
@@ -48,13 +48,12 @@ pub struct OllamaBuilder {
     num_gpu: Option<i32>,
     keep_alive: Option<KeepAlive>,
     think: Option<bool>,
-    stop: Vec<String>,
 }
 
 impl OllamaBuilder {
     pub(super) fn new(model: String) -> Self {
         let common = Common::new(model, ModelKind::Local);
-        Self { common, num_ctx: None, num_gpu: None, keep_alive: None, think: None, stop: Vec::new() }
+        Self { common, num_ctx: None, num_gpu: None, keep_alive: None, think: None }
     }
 
     common_setters!();
@@ -102,18 +101,12 @@ impl OllamaBuilder {
         self
     }
 
-    /// Texts before which the answer ends (default: the model's own).
-    pub fn stop<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
-        self.stop = texts.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Checks the settings and sets up the client; makes no request.
     ///
     /// # Errors
     /// [`BuildError`] names the setting and the way out.
     pub fn build(self) -> Result<OllamaAdapter, BuildError> {
-        let Self { mut common, num_ctx, num_gpu, keep_alive, think, stop } = self;
+        let Self { mut common, num_ctx, num_gpu, keep_alive, think } = self;
         common.check()?;
         if num_ctx == Some(0) {
             return Err(BuildError::invalid("num_ctx", "must be at least 1"));
@@ -126,9 +119,8 @@ impl OllamaBuilder {
         }
         let mut profile = common.profile("ollama", base.as_str())?;
         profile.identity.model = full_name(&common.model);
-        let who = ("ollama", common.model.as_str());
-        let endpoint = Endpoint::new(base, common.key.clone(), Auth::Bearer, common.patience, who, failure)?;
-        let dialect = Ollama { num_ctx, num_gpu, keep_alive, think, stop };
+        let endpoint = common.endpoint("ollama", base, Auth::Bearer, failure)?;
+        let dialect = Ollama { num_ctx, num_gpu, keep_alive, think };
         Ok(OllamaAdapter(Vendor::new(profile, common.model.clone(), common.asking(), dialect, Some(endpoint))))
     }
 }

@@ -71,7 +71,6 @@ struct Ollama {
     num_gpu: Option<i32>,
     keep_alive: Option<KeepAlive>,
     think: Option<bool>,
-    stop: Vec<String>,
 }
 
 impl Ollama {
@@ -88,7 +87,7 @@ impl Ollama {
         set("seed", asking.seed.map(Value::from));
         set("num_ctx", self.num_ctx.map(Value::from));
         set("num_gpu", self.num_gpu.map(Value::from));
-        let stops: Vec<_> = self.stop.iter().cloned().chain(asking.style.stops(request.language)).collect();
+        let stops = asking.stops(request);
         set("stop", (!stops.is_empty()).then(|| Value::from(stops)));
         options
     }

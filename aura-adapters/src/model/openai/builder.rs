@@ -5,7 +5,7 @@ use aura_core::{AdapterError, ModelKind};
 use super::{MAX_STOPS, MaxTokensName, OpenAi, OpenAiAdapter};
 use crate::{
     error::BuildError,
-    http::{Auth, Endpoint, Failure, base_url},
+    http::{Auth, Failure, base_url},
     model::{
         employee::{Common, common_setters},
         vendor::Vendor,
@@ -22,13 +22,12 @@ pub struct OpenAiBuilder {
     common: Common,
     provider: Option<String>,
     max_tokens_name: Option<MaxTokensName>,
-    stop: Vec<String>,
 }
 
 impl OpenAiBuilder {
     pub(super) fn new(model: String) -> Self {
         let common = Common::new(model, ModelKind::Cloud);
-        Self { common, provider: None, max_tokens_name: None, stop: Vec::new() }
+        Self { common, provider: None, max_tokens_name: None }
     }
 
     common_setters!();
@@ -64,40 +63,24 @@ impl OpenAiBuilder {
         self
     }
 
-    /// Texts before which the answer ends, at most 4 (default: none).
-    pub fn stop<S: Into<String>>(mut self, texts: impl IntoIterator<Item = S>) -> Self {
-        self.stop = texts.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Checks the settings and sets up the client; makes no request.
     ///
     /// # Errors
     /// [`BuildError`] names the setting and the way out.
     pub fn build(self) -> Result<OpenAiAdapter, BuildError> {
-        let Self { common, provider, max_tokens_name, stop } = self;
+        let Self { common, provider, max_tokens_name } = self;
         common.check()?;
-        if stop.len() > MAX_STOPS || stop.iter().any(String::is_empty) {
-            return Err(BuildError::invalid("stop", "takes at most 4 texts, none of them empty"));
-        }
+        common.check_stops(MAX_STOPS)?;
         let base = base_url(common.base_url.as_deref().unwrap_or(OPENAI), "http://127.0.0.1:8080/v1")?;
         let provider = match (provider, &common.base_url) {
             (Some(provider), _) => provider,
             (None, None) => "openai".to_owned(),
             (None, Some(_)) => base.authority().to_owned(),
         };
-        let mut profile = common.profile(&provider, base.as_str())?;
-        let endpoint = if common.key.is_none() && common.base_url.is_none() {
-            let why = "no OPENAI_API_KEY: give the adapter a key or the base URL of a server that needs none";
-            profile = Common::stub(profile, why);
-            None
-        } else {
-            let who = (provider.as_str(), common.model.as_str());
-            Some(Endpoint::new(base, common.key.clone(), Auth::Bearer, common.patience, who, failure)?)
-        };
+        let (profile, endpoint) = common.at_vendor(&provider, base, Auth::Bearer, failure, "OPENAI_API_KEY")?;
         let older_or_newer =
             if common.base_url.is_some() { MaxTokensName::MaxTokens } else { MaxTokensName::MaxCompletionTokens };
-        let dialect = OpenAi { max_tokens_name: max_tokens_name.unwrap_or(older_or_newer), stop };
+        let dialect = OpenAi { max_tokens_name: max_tokens_name.unwrap_or(older_or_newer) };
         Ok(OpenAiAdapter(Vendor::new(profile, common.model.clone(), common.asking(), dialect, endpoint)))
     }
 }

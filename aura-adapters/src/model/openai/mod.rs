@@ -75,7 +75,6 @@ impl OpenAiAdapter {
 #[derive(Debug)]
 struct OpenAi {
     max_tokens_name: MaxTokensName,
-    stop: Vec<String>,
 }
 
 #[async_trait]
@@ -95,8 +94,7 @@ impl Dialect for OpenAi {
             MaxTokensName::MaxTokens => (max_tokens, None),
             MaxTokensName::MaxCompletionTokens => (None, max_tokens),
         };
-        let mut stops = self.stop.clone();
-        stops.extend(asking.style.stops(request.language));
+        let mut stops = asking.stops(request);
         stops.truncate(MAX_STOPS);
         let include_usage = ChatCompletionStreamOptions { include_usage: Some(true), include_obfuscation: None };
         #[expect(deprecated, reason = "compatible servers may know only the older name, and the seed")]

@@ -1,0 +1,105 @@
+//! The tests of a PRD, and how they are run.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    seconds,
+    source::{SourceFile, check_files},
+};
+use crate::error::{Error, Result};
+
+/// How the outcome of a test command is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReportFormat {
+    /// A JUnit XML file; the command gets its path in place of the argument `{report}` or within one.
+    Junit,
+    /// The lines that `cargo test` prints.
+    Cargo,
+    /// The exit code alone: 0 is one passed test.
+    ExitCode,
+}
+
+/// Tests, and how they are run on a model's work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestSuite {
+    /// Test files, written into the workspace after the model's work, so that they win.
+    pub files: Vec<SourceFile>,
+    /// Program and arguments, run in the workspace.
+    pub command: Vec<String>,
+    /// How its outcome is read.
+    pub report: ReportFormat,
+    /// Wall time after which the run is ended.
+    #[serde(with = "seconds")]
+    pub timeout: Duration,
+    /// Wall time within which a run counts as fast enough (`performance_ok`).
+    #[serde(with = "seconds")]
+    pub fast_enough: Duration,
+}
+
+impl TestSuite {
+    /// Wall time given to a suite unless it says otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Longest wall time a suite may ask for.
+    pub const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+    /// A run is fast enough within this time unless the suite says otherwise.
+    pub const DEFAULT_FAST_ENOUGH: Duration = Duration::from_secs(10);
+
+    /// pytest source that imports the work as `solution`.
+    #[must_use]
+    pub fn pytest(source: impl Into<String>) -> Self {
+        let command =
+            ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml={report}", "test_solution.py"];
+        Self::project(vec![SourceFile::new("test_solution.py", source)], command, ReportFormat::Junit)
+    }
+
+    /// Rust tests for the crate `solution`, run offline by `cargo test`.
+    #[must_use]
+    pub fn cargo(source: impl Into<String>) -> Self {
+        let manifest = "[package]\nname = \"solution\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
+        let files = vec![SourceFile::new("Cargo.toml", manifest), SourceFile::new("tests/solution.rs", source)];
+        Self::project(files, ["cargo", "test", "--offline", "--no-fail-fast"], ReportFormat::Cargo)
+    }
+
+    /// Any files and any command.
+    pub fn project<S: Into<String>>(
+        files: Vec<SourceFile>,
+        command: impl IntoIterator<Item = S>,
+        report: ReportFormat,
+    ) -> Self {
+        Self {
+            files,
+            command: command.into_iter().map(Into::into).collect(),
+            report,
+            timeout: Self::DEFAULT_TIMEOUT,
+            fast_enough: Self::DEFAULT_FAST_ENOUGH,
+        }
+    }
+
+    /// Ends a run after `timeout` (default 60 s).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Counts a run within `limit` as fast enough (default 10 s).
+    #[must_use]
+    pub fn fast_enough(mut self, limit: Duration) -> Self {
+        self.fast_enough = limit;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if self.command.iter().all(|part| part.trim().is_empty()) {
+            return Err(Error::invalid("tests.command", "is empty: name the program that runs the tests"));
+        }
+        if self.timeout.is_zero() || self.timeout > Self::MAX_TIMEOUT {
+            return Err(Error::invalid("tests.timeout", "must be more than 0 and at most 3600 seconds"));
+        }
+        check_files("tests.files", &self.files)
+    }
+}
