@@ -4,8 +4,8 @@ use std::{hint::black_box, time::Duration};
 
 use aura_orchestra::{
     core::{
-        Evidence, EvidenceStrength, Fraction, Isolation, JobId, Language, ModelId, ModelIdentity, Penalty, Scorer,
-        Sibling, Signals, SourceFile, Submission, TestCase, TestEvidence, TestOutcome, TestReport, evidence::RunEnd,
+        Evidence, EvidenceStrength, Fraction, JobId, Language, ModelId, ModelIdentity, Penalty, Scorer, Sibling,
+        Signals, SourceFile, Submission, TestCase, TestEvidence, TestOutcome, TestReport,
     },
     scoring::{FormulaScorer, score_from_signals},
 };
@@ -80,7 +80,8 @@ fn evidence() -> Evidence {
         identity: identity(&format!("other-{n}")),
         work: work(text),
     });
-    let case = |n: usize| TestCase { id: format!("test_{n}"), outcome: TestOutcome::Passed, message: String::new() };
+    let cases = (0..20).map(|n| TestCase::new(format!("test_{n}"), TestOutcome::Passed)).collect();
+    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
     Evidence {
         job: JobId::new(),
         model: ModelId(1),
@@ -88,15 +89,7 @@ fn evidence() -> Evidence {
         language: Language::Python,
         siblings: siblings.collect(),
         work: work(mine),
-        tests: TestEvidence::Ran(TestReport {
-            cases: (0..20).map(case).collect(),
-            end: RunEnd::Finished,
-            strength: EvidenceStrength::SameProcess,
-            isolation: Isolation::None,
-            wall: Duration::from_secs(1),
-            fast_enough: true,
-            output: String::new(),
-        }),
+        tests: TestEvidence::Ran(TestReport { wall: Duration::from_secs(1), fast_enough: true, ..report }),
         penalties: Vec::new(),
     }
 }

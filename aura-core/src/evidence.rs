@@ -77,6 +77,24 @@ pub struct TestCase {
     /// Its message when it did not pass, cut to a bound.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// How long it took, as the report says; absent where it does not.
+    #[serde(with = "seconds::maybe", rename = "seconds", default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Duration>,
+}
+
+impl TestCase {
+    /// A test that ended so.
+    #[must_use]
+    pub fn new(id: impl Into<String>, outcome: TestOutcome) -> Self {
+        Self { id: id.into(), outcome, message: String::new(), time: None }
+    }
+
+    /// With a message.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
 }
 
 /// One line of an outside validator's checklist.
@@ -106,19 +124,47 @@ pub struct TestReport {
     pub fast_enough: bool,
     /// The end of what the command printed, cut to a bound.
     pub output: String,
+    /// Attempts of the work to fake its result, each with its proof. One is enough: nothing else in the report counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgeries: Vec<String>,
+    /// For each probe of the suite, a hash of what came back; absent where nothing did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behaviour: Vec<Option<String>>,
+    /// Share of the code that the tests reached, where the suite tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Fraction>,
 }
 
 impl TestReport {
+    /// A run that finished with these tests; isolated by nothing, and in no time.
+    #[must_use]
+    pub const fn of(cases: Vec<TestCase>, strength: EvidenceStrength) -> Self {
+        Self {
+            cases,
+            end: RunEnd::Finished,
+            strength,
+            isolation: Isolation::None,
+            wall: Duration::ZERO,
+            fast_enough: false,
+            output: String::new(),
+            forgeries: Vec::new(),
+            behaviour: Vec::new(),
+            coverage: None,
+        }
+    }
+
     /// How many tests ended so.
     #[must_use]
     pub fn count(&self, outcome: TestOutcome) -> u64 {
         self.cases.iter().filter(|case| case.outcome == outcome).count() as u64
     }
 
-    /// Whether the run finished, had at least one test that passed and none that failed. Skipped tests do not count.
+    /// Whether the run finished, had at least one test that passed and none that failed, and nothing was faked. Skipped tests do not
+    /// count.
     #[must_use]
     pub fn is_pass(&self) -> bool {
         self.end == RunEnd::Finished
+            && self.forgeries.is_empty()
             && self.count(TestOutcome::Passed) > 0
             && self.count(TestOutcome::Failed) == 0
             && self.count(TestOutcome::Error) == 0

@@ -55,7 +55,10 @@ pub use job::{FencingToken, Job, JobEvent, JobState, JobStatus, Lease, LeaseProo
 pub use model::{Model, ModelIdentity, ModelKind, ModelProfile, Origin};
 pub use money::{Price, Usd};
 pub use plan::Plan;
-pub use prd::{AnswerFormat, Language, Limits, NewPrd, Prd, ReportFormat, SourceFile, TestSuite};
+pub use prd::{
+    AnswerFormat, Call, Case, Cases, Expected, Input, Language, Limits, NewPrd, Prd, Project, ReportFormat, SourceFile,
+    TestSuite, Tests,
+};
 pub use resources::{Gpu, Needs, Resident, Resources};
 pub use run::{ModelRun, ModelScore, ModelStats, NewRun, Promotion, Spending, Spent};
 pub use standing::{HrAction, Standing};

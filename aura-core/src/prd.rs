@@ -1,5 +1,6 @@
 //! What a user submits: a PRD, with its tests and its limits.
 
+mod cases;
 mod format;
 mod language;
 pub(crate) mod seconds;
@@ -11,10 +12,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use cases::{Call, Case, Cases, Expected, Input};
 pub use format::AnswerFormat;
 pub use language::Language;
 pub use source::SourceFile;
-pub use suite::{ReportFormat, TestSuite};
+pub use suite::{Project, ReportFormat, TestSuite, Tests};
 
 use crate::{
     error::{Error, Result},

@@ -217,6 +217,6 @@ async fn find(orchestra: &Orchestra, model: Option<&str>) -> Result<Option<Model
 }
 
 fn size(asked: &NewPrd) -> usize {
-    let tests = asked.tests.iter().flat_map(|suite| &suite.files);
-    asked.prompt.len() + asked.context.iter().chain(tests).map(|file| file.text.len()).sum::<usize>()
+    let context = asked.context.iter().map(|file| file.text.len()).sum::<usize>();
+    asked.prompt.len() + context + asked.tests.as_ref().map_or(0, aura_core::TestSuite::size)
 }

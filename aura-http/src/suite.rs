@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aura_core::{Language, Plan, ReportFormat, SourceFile, TestSuite};
+use aura_core::{Call, Case, Cases, Input, Language, Plan, Project, ReportFormat, SourceFile, TestSuite, Tests};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -10,10 +10,23 @@ use crate::{Problem, body};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InFull {
+struct ProjectInFull {
     files: Vec<SourceFile>,
     command: Vec<String>,
     report: ReportFormat,
+    #[serde(default)]
+    expected: Vec<String>,
+    timeout: Option<f64>,
+    fast_enough: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CasesInFull {
+    call: Call,
+    cases: Vec<Case>,
+    #[serde(default)]
+    probes: Vec<Input>,
     timeout: Option<f64>,
     fast_enough: Option<f64>,
 }
@@ -28,13 +41,13 @@ pub(crate) fn tests(value: Option<Value>, language: Language) -> Result<Option<T
             Language::Rust => Ok(Some(TestSuite::cargo(source))),
             _ => Err(Problem::invalid(
                 "tests",
-                "tests: text is read as tests for python and rust only; for this language give an object with files, command and report",
+                "tests: text is read as tests for python and rust only; for this language give an object with call and cases, or with files, command and report",
             )),
         },
         Some(value @ Value::Object(_)) => in_full(value).map(Some),
         Some(_) => Err(Problem::invalid(
             "tests",
-            "tests: give the text of a test file, or an object with files, command and report",
+            "tests: give the text of a test file, or an object with call and cases, or with files, command and report",
         )),
     }
 }
@@ -42,17 +55,25 @@ pub(crate) fn tests(value: Option<Value>, language: Language) -> Result<Option<T
 fn in_full(value: Value) -> Result<TestSuite, Problem> {
     // One level around it, so that a field that does not fit is named by its whole path.
     #[derive(Deserialize)]
-    struct Outer {
-        tests: InFull,
+    struct Outer<T> {
+        tests: T,
     }
-    let InFull { files, command, report, timeout, fast_enough } =
-        body::shape::<Outer>(json!({ "tests": value }))?.tests;
+    let are_cases = value.get("cases").or(value.get("call")).is_some();
+    let value = json!({ "tests": value });
+    let (tests, timeout, fast_enough) = if are_cases {
+        let CasesInFull { call, cases, probes, timeout, fast_enough } = body::shape::<Outer<_>>(value)?.tests;
+        (Tests::Cases(Cases { call, cases, probes }), timeout, fast_enough)
+    } else {
+        let ProjectInFull { files, command, report, expected, timeout, fast_enough } =
+            body::shape::<Outer<_>>(value)?.tests;
+        (Tests::Project(Project { files, command, report, expected }), timeout, fast_enough)
+    };
     let seconds = |field: &str, given: Option<f64>, default| match given {
         None => Ok(default),
         Some(seconds) => Duration::try_from_secs_f64(seconds)
             .map_err(|error| Problem::invalid(field, format!("{field}: a number of seconds is expected: {error}"))),
     };
-    Ok(TestSuite::project(files, command, report)
+    Ok(TestSuite::of(tests)
         .timeout(seconds("tests.timeout", timeout, TestSuite::DEFAULT_TIMEOUT)?)
         .fast_enough(seconds("tests.fast_enough", fast_enough, TestSuite::DEFAULT_FAST_ENOUGH)?))
 }
@@ -111,6 +132,28 @@ mod tests {
         ] {
             let problem = serde_json::to_value(tests(Some(bad.clone()), Language::Text).unwrap_err()).unwrap();
             assert_eq!(problem["field"], field, "{bad}");
+        }
+    }
+
+    #[test]
+    fn cases_are_read_in_the_same_place() {
+        let call = json!({"function": {"language": "python", "file": "solution.py", "name": "add"}});
+        let cases = json!([{"args": [1, 2], "expected": 3}, {"name": "odd", "args": ["x", 2], "raises": "TypeError"}]);
+        let suite = json!({"call": call, "cases": cases, "probes": [{"args": [5, 6]}], "fast_enough": 1});
+        let read = tests(Some(suite), Language::Python).unwrap().unwrap();
+        let mut expected =
+            Cases::python("add").case([json!(1), json!(2)], json!(3)).raises([json!("x"), json!(2)], "TypeError");
+        expected.cases[1].name = "odd".to_owned();
+        assert_eq!(read, TestSuite::cases(expected.probe([json!(5), json!(6)])).fast_enough(Duration::from_secs(1)));
+        for (bad, field) in [
+            (json!({"call": call}), "tests.cases"),
+            (json!({"cases": []}), "tests.call"),
+            (json!({"call": {"function": {"language": "python"}}, "cases": []}), "tests.call.function.file"),
+            (json!({"call": call, "cases": [{"args": [1]}]}), "tests.cases[0]"),
+            (json!({"call": call, "cases": [], "files": []}), "tests.files"),
+        ] {
+            let problem = serde_json::to_value(tests(Some(bad.clone()), Language::Text).unwrap_err()).unwrap();
+            assert_eq!(problem["field"], field, "{bad}: {problem}");
         }
     }
 

@@ -5,7 +5,7 @@ mod bench;
 
 use aura_core::{
     EvidenceStrength, Isolation, ReportFormat, Sandbox, SandboxError, SourceFile, TestOutcome, TestReport, TestSuite,
-    evidence::RunEnd,
+    Tests, evidence::RunEnd,
 };
 use bench::Bench;
 
@@ -18,6 +18,15 @@ async fn pytest(solution: &str) -> TestReport {
     let bench = Bench::new().await;
     bench.apply(&[("solution.py", solution)]).await.unwrap();
     bench.run(&TestSuite::pytest(TESTS)).await
+}
+
+/// The usual suite by another command.
+#[expect(clippy::panic, reason = "a test that cannot be set up has failed")]
+fn pytest_by(change: impl FnOnce(&mut Vec<String>)) -> TestSuite {
+    let mut suite = TestSuite::pytest(TESTS);
+    let Tests::Project(project) = &mut suite.tests else { panic!("pytest runs a project") };
+    change(&mut project.command);
+    suite
 }
 
 #[tokio::test]
@@ -123,8 +132,7 @@ async fn pytest_that_is_not_there_is_unavailable_and_says_how_to_get_it() {
     std::fs::write(&bare, format!("#!/bin/sh\nexec {} -S \"$@\"\n", python.display())).unwrap();
     std::fs::set_permissions(&bare, std::fs::Permissions::from_mode(0o755)).unwrap();
     let bench = Bench::new().await;
-    let mut suite = TestSuite::pytest(TESTS);
-    suite.command[0] = bare.to_string_lossy().into_owned();
+    let suite = pytest_by(|command| command[0] = bare.to_string_lossy().into_owned());
     let error = bench.sandbox.run_tests(&bench.workspace, &suite).await.unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, SandboxError::Unavailable(_)) && said.contains("pip install pytest"), "{said}");
@@ -133,9 +141,8 @@ async fn pytest_that_is_not_there_is_unavailable_and_says_how_to_get_it() {
 #[tokio::test]
 async fn saying_that_pytest_is_missing_does_not_make_it_so() {
     let bench = Bench::new().await;
-    let mut suite = TestSuite::pytest(TESTS);
     // The command itself cannot import pytest, but Python, asked apart from it, can.
-    suite.command.insert(1, "-S".to_owned());
+    let suite = pytest_by(|command| command.insert(1, "-S".to_owned()));
     assert_eq!(bench.run(&suite).await.end, RunEnd::Unreadable);
 }
 

@@ -59,8 +59,7 @@ mod tests {
     use super::*;
 
     fn feedback(failed: usize) -> Feedback {
-        let case =
-            |n| TestCase { id: format!("test_{n}"), outcome: TestOutcome::Failed, message: "assert 1 == 2".to_owned() };
+        let case = |n| TestCase::new(format!("test_{n}"), TestOutcome::Failed).message("assert 1 == 2");
         Feedback {
             attempt: 1,
             why: "0 of 3 tests passed".to_owned(),

@@ -320,10 +320,9 @@ impl Orchestra {
         if ticks.is_empty() || ticks.len() > 10_000 {
             return Err(Error::invalid("ticks", "1 to 10000 are accepted: name what was checked"));
         }
-        let case = |tick: &Tick| TestCase {
-            id: tick.name.chars().take(512).collect(),
-            outcome: if tick.ok { TestOutcome::Passed } else { TestOutcome::Failed },
-            message: String::new(),
+        let case = |tick: &Tick| {
+            let outcome = if tick.ok { TestOutcome::Passed } else { TestOutcome::Failed };
+            TestCase::new(tick.name.chars().take(512).collect::<String>(), outcome)
         };
         let examination = Examination::reported(ticks.iter().map(case).collect(), confidence);
         self.inner.accountant.validate(job, examination).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cases::Cases,
     seconds,
     source::{SourceFile, check_files},
 };
@@ -19,6 +20,8 @@ pub enum ReportFormat {
     Junit,
     /// The lines that `cargo test` prints.
     Cargo,
+    /// The lines of the Test Anything Protocol on standard output, as `node --test --test-reporter=tap` prints them.
+    Tap,
     /// The exit code alone: 0 is one passed test.
     ExitCode,
 }
@@ -26,18 +29,39 @@ pub enum ReportFormat {
 /// Tests, and how they are run on a model's work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestSuite {
-    /// Test files, written into the workspace after the model's work, so that they win.
-    pub files: Vec<SourceFile>,
-    /// Program and arguments, run in the workspace.
-    pub command: Vec<String>,
-    /// How its outcome is read.
-    pub report: ReportFormat,
+    /// What is run.
+    #[serde(flatten)]
+    pub tests: Tests,
     /// Wall time after which the run is ended.
     #[serde(with = "seconds")]
     pub timeout: Duration,
     /// Wall time within which a run counts as fast enough (`performance_ok`).
     #[serde(with = "seconds")]
     pub fast_enough: Duration,
+}
+
+/// What a suite runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Tests {
+    /// Calls whose right answers never enter the sandbox.
+    Cases(Cases),
+    /// Test files and a command.
+    Project(Project),
+}
+
+/// Test files and the command that runs them. Tests and work share a process, so that this proves less than [`Cases`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Project {
+    /// Test files, written into the workspace after the model's work, so that they win.
+    pub files: Vec<SourceFile>,
+    /// Program and arguments, run in the workspace.
+    pub command: Vec<String>,
+    /// How its outcome is read.
+    pub report: ReportFormat,
+    /// The ids of all tests as the report gives them. Where they are given, a report with one more or one less proves nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<String>,
 }
 
 impl TestSuite {
@@ -70,13 +94,20 @@ impl TestSuite {
         command: impl IntoIterator<Item = S>,
         report: ReportFormat,
     ) -> Self {
-        Self {
-            files,
-            command: command.into_iter().map(Into::into).collect(),
-            report,
-            timeout: Self::DEFAULT_TIMEOUT,
-            fast_enough: Self::DEFAULT_FAST_ENOUGH,
-        }
+        let command = command.into_iter().map(Into::into).collect();
+        Self::of(Tests::Project(Project { files, command, report, expected: Vec::new() }))
+    }
+
+    /// Calls whose right answers never enter the sandbox.
+    #[must_use]
+    pub const fn cases(cases: Cases) -> Self {
+        Self::of(Tests::Cases(cases))
+    }
+
+    /// Anything, with the usual times.
+    #[must_use]
+    pub const fn of(tests: Tests) -> Self {
+        Self { tests, timeout: Self::DEFAULT_TIMEOUT, fast_enough: Self::DEFAULT_FAST_ENOUGH }
     }
 
     /// Ends a run after `timeout` (default 60 s).
@@ -93,12 +124,30 @@ impl TestSuite {
         self
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        if self.command.iter().all(|part| part.trim().is_empty()) {
-            return Err(Error::invalid("tests.command", "is empty: name the program that runs the tests"));
+    /// Bytes of all that the suite brings: its files, or its calls as JSON.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.tests {
+            Tests::Cases(cases) => cases.size(),
+            Tests::Project(project) => project.files.iter().map(|file| file.text.len()).sum(),
         }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
         if self.timeout.is_zero() || self.timeout > Self::MAX_TIMEOUT {
             return Err(Error::invalid("tests.timeout", "must be more than 0 and at most 3600 seconds"));
+        }
+        match &self.tests {
+            Tests::Cases(cases) => cases.check(),
+            Tests::Project(project) => project.check(),
+        }
+    }
+}
+
+impl Project {
+    fn check(&self) -> Result<()> {
+        if self.command.iter().all(|part| part.trim().is_empty()) {
+            return Err(Error::invalid("tests.command", "is empty: name the program that runs the tests"));
         }
         check_files("tests.files", &self.files)
     }

@@ -73,7 +73,7 @@ fn without_tests(remains: &Remains, stderr: &str) -> Reading {
     }
     let from = stderr.find("\nerror").or_else(|| stderr.find("error")).unwrap_or(0);
     let message = head(stderr.get(from..).unwrap_or(stderr), MAX_MESSAGE);
-    Reading::of(vec![TestCase { id: "build".to_owned(), outcome: TestOutcome::Error, message }])
+    Reading::of(vec![TestCase::new("build", TestOutcome::Error).message(message)])
 }
 
 fn announced(line: &str) -> Option<usize> {
@@ -91,7 +91,7 @@ fn test_line(line: &str) -> Option<TestCase> {
         "ignored" => TestOutcome::Skipped,
         _ => return None,
     };
-    Some(TestCase { id: head(name.trim_end_matches(" - should panic"), MAX_ID), outcome, message: String::new() })
+    Some(TestCase::new(head(name.trim_end_matches(" - should panic"), MAX_ID), outcome))
 }
 
 impl Counts {

@@ -3,7 +3,7 @@
 /// Longest test name kept, in bytes.
 pub(super) const MAX_ID: usize = 512;
 /// Longest test message kept, in bytes.
-pub(super) const MAX_MESSAGE: usize = 2 << 10;
+pub(crate) const MAX_MESSAGE: usize = 2 << 10;
 
 /// Text with every control character but tabs and line ends made visible as `U+FFFD`, and with plain line ends.
 fn printable(text: &str) -> String {
@@ -15,7 +15,7 @@ fn printable(text: &str) -> String {
 }
 
 /// The beginning of a text, printable and at most `max` bytes long.
-pub(super) fn head(text: &str, max: usize) -> String {
+pub(crate) fn head(text: &str, max: usize) -> String {
     let text = printable(text.trim());
     match text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= max).last() {
         Some(end) if end < text.len() => text.get(..end).unwrap_or_default().to_owned(),

@@ -8,11 +8,11 @@ use super::{Reading, Remains, excerpt::MAX_MESSAGE, tail};
 pub(super) fn read(remains: &Remains) -> Reading {
     let id = "exit code".to_owned();
     if remains.code == Some(0) {
-        return Reading::of(vec![TestCase { id, outcome: TestOutcome::Passed, message: String::new() }]);
+        return Reading::of(vec![TestCase::new(id, TestOutcome::Passed)]);
     }
     let printed = if remains.stderr.is_empty() { &remains.stdout } else { &remains.stderr };
     let message = format!("the command {}\n{}", remains.ending(), tail(printed, MAX_MESSAGE - 64));
-    Reading::of(vec![TestCase { id, outcome: TestOutcome::Failed, message: message.trim_end().to_owned() }])
+    Reading::of(vec![TestCase::new(id, TestOutcome::Failed).message(message.trim_end())])
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reads JUnit XML.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use aura_core::{TestCase, TestOutcome};
 use junit_parser::{TestStatus, TestSuite, TestSuites};
@@ -92,11 +92,9 @@ fn case(case: &junit_parser::TestCase) -> TestCase {
     };
     // pytest repeats the message at the start of the text.
     let message = if text.contains(message) { text.to_owned() } else { format!("{message}\n{text}") };
-    TestCase {
-        id: head(&show_entities(&case.name), MAX_ID),
-        outcome,
-        message: head(&show_entities(&message), MAX_MESSAGE),
-    }
+    let time = Duration::try_from_secs_f64(case.time).ok();
+    let message = head(&show_entities(&message), MAX_MESSAGE);
+    TestCase { time, message, ..TestCase::new(head(&show_entities(&case.name), MAX_ID), outcome) }
 }
 
 #[cfg(test)]

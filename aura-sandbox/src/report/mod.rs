@@ -10,7 +10,7 @@ use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
 use crate::path::WorkPath;
 
-pub(crate) use excerpt::tail;
+pub(crate) use excerpt::{MAX_MESSAGE, head, tail};
 
 /// Most tests that a report may hold.
 const MAX_CASES: usize = 10_000;
@@ -32,7 +32,7 @@ pub(crate) struct Remains {
 
 impl Remains {
     /// How the command ended, for people.
-    fn ending(&self) -> String {
+    pub(crate) fn ending(&self) -> String {
         self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("ended with exit code {code}"))
     }
 }

@@ -79,6 +79,17 @@ impl Environment {
         Ok(Self { program: found, asked_for: program.to_owned(), is_cargo, variables, path })
     }
 
+    /// The same environment for another program that starts this one.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unavailable`] when it is not found.
+    pub(super) fn through(self, program: &str) -> Result<Self, SandboxError> {
+        let found = resolve(program, &self.path).ok_or_else(|| {
+            SandboxError::Unavailable(format!("the program {program} is not found: {}", how_to_get(program)))
+        })?;
+        Ok(Self { program: found, ..self })
+    }
+
     /// Whether the command itself could find this program.
     pub(super) fn has(&self, program: &str) -> bool {
         resolve(program, &self.path).is_some()
@@ -114,7 +125,7 @@ fn how_to_get(program: &str) -> &'static str {
     match program {
         "python3" | "python" => "install Python 3, then `python3 -m pip install pytest`",
         "pytest" => "python3 -m pip install pytest",
-        "cargo" => "install Rust with rustup",
+        "cargo" | "rustc" => "install Rust with rustup",
         "node" | "npm" | "npx" => "install Node.js",
         _ if program.contains('/') => "give a program's name, or an absolute path to a file that may be executed",
         _ => "install it, or correct the test command",

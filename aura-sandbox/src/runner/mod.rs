@@ -1,5 +1,6 @@
 //! Runs one test command and ends it: at its end, at a limit, or when nobody waits for it any more.
 
+mod cases;
 mod environment;
 mod output;
 mod process;
@@ -12,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aura_core::{EvidenceStrength, Isolation, ReportFormat, SandboxError, TestReport, TestSuite, evidence::RunEnd};
+use aura_core::{
+    EvidenceStrength, Project, ReportFormat, SandboxError, TestReport, TestSuite, Tests, evidence::RunEnd,
+};
 
 use crate::{
     Limits,
@@ -24,6 +27,7 @@ use crate::{
 use environment::Environment;
 use output::Output;
 use process::Running;
+use tokio::{io::AsyncWriteExt as _, process::ChildStdin};
 
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
@@ -48,6 +52,8 @@ struct Prepared {
     work: PathBuf,
     report: Folder,
     empty: PathBuf,
+    /// What comes in on its standard input.
+    input: Vec<u8>,
 }
 
 /// A command that has ended, with all processes of its group.
@@ -59,15 +65,28 @@ struct Executed {
     last: Vec<u8>,
 }
 
-/// Writes the suite's files over the work, runs its command and reads its report.
+/// Runs a suite's tests on the work.
 pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) -> Result<TestReport, SandboxError> {
+    match &suite.tests {
+        Tests::Project(project) => run_project(slot, project, suite, limits).await,
+        Tests::Cases(cases) => cases::run(slot, cases, suite, limits).await,
+    }
+}
+
+/// Writes the suite's files over the work, runs its command and reads its report.
+async fn run_project(
+    slot: &Arc<Slot>,
+    project: &Project,
+    suite: &TestSuite,
+    limits: &Limits,
+) -> Result<TestReport, SandboxError> {
     let prepared = {
-        let (slot, suite) = (Arc::clone(slot), suite.clone());
-        crate::blocking(move || prepare(&slot, &suite)).await?
+        let (slot, project) = (Arc::clone(slot), project.clone());
+        crate::blocking(move || prepare(&slot, &project)).await?
     };
     let Executed { end, wall, remains, last } = execute(slot, &prepared, suite.timeout, limits).await?;
     let reading = if end == RunEnd::Finished {
-        let (format, report, counting) = (suite.report, prepared.report, prepared.counting);
+        let (format, report, counting) = (project.report, prepared.report, prepared.counting);
         let (remains, reading) = crate::blocking(move || {
             let remains = Remains { file: read_report(&report), ..remains };
             let reading = report::read(format, &remains, &counting);
@@ -86,15 +105,8 @@ pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) ->
     if !complaint.is_empty() {
         output = format!("{output}\n[aura: {complaint}]");
     }
-    Ok(TestReport {
-        cases,
-        end,
-        strength: EvidenceStrength::SameProcess,
-        isolation: Isolation::None,
-        wall,
-        fast_enough: wall <= suite.fast_enough,
-        output,
-    })
+    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
+    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, output, ..report })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
@@ -104,7 +116,7 @@ fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
     format != ReportFormat::ExitCode && reading.cases.iter().any(|case| matches!(case.outcome, Passed | Failed))
 }
 
-fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
+fn prepare(slot: &Slot, suite: &Project) -> Result<Prepared, SandboxError> {
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
     let paths = suite.files.iter().map(|file| {
@@ -130,7 +142,7 @@ fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, work: slot.work_path(), report, empty })
+    Ok(Prepared { argv, environment, counting, work: slot.work_path(), report, empty, input: Vec::new() })
 }
 
 /// A report that is too large or no plain file is as good as none.
@@ -145,14 +157,16 @@ async fn execute(
     limits: &Limits,
 ) -> Result<Executed, SandboxError> {
     let mut command = process::command(&prepared.argv, &prepared.environment, &prepared.work, limits.file_bytes);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running::start(&mut command).map_err(|source| not_started(&prepared.argv, source))?;
+    let feeding = feed(running.child().stdin.take(), &prepared.input);
     let mut output = Output::of(running.child(), limits);
     let started = Instant::now();
     let deadline = tokio::time::sleep(timeout);
     let growth = growth_past(slot, limits.workspace_bytes);
-    tokio::pin!(deadline, growth);
-    let mut code = None;
+    tokio::pin!(deadline, feeding, growth);
+    let (mut code, mut is_fed) = (None, false);
     let end = loop {
         tokio::select! {
             biased;
@@ -161,6 +175,7 @@ async fn execute(
                 grown?;
                 break RunEnd::TooMuchOutput;
             }
+            () = &mut feeding, if !is_fed => is_fed = true,
             within = output.read(), if output.is_open() => if !within {
                 break RunEnd::TooMuchOutput;
             },
@@ -179,6 +194,15 @@ async fn execute(
     let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
     let output::Printed { stdout, stderr, last } = output.into_printed();
     Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, last })
+}
+
+/// Writes what comes in, and closes it. A command that ends before it has read all of it is none the worse for that.
+async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
+    if let Some(mut stdin) = stdin
+        && let Err(error) = stdin.write_all(input).await
+    {
+        tracing::trace!(%error, "a test command did not read all of its input");
+    }
 }
 
 /// Returns once the attempt's folders have grown past the bound, in bytes or in depth.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aura_core::{
-    Evidence, EvidenceStrength, Isolation, JobId, Language, ModelId, ModelIdentity, Sibling, SourceFile, Submission,
-    TestCase, TestEvidence, TestOutcome, TestReport, evidence::RunEnd,
+    Evidence, EvidenceStrength, JobId, Language, ModelId, ModelIdentity, Sibling, SourceFile, Submission, TestCase,
+    TestEvidence, TestOutcome, TestReport, evidence::RunEnd,
 };
 
 /// The model whose work is scored.
@@ -37,14 +37,7 @@ pub(crate) fn evidence(text: &str, siblings: Vec<Sibling>) -> Evidence {
 }
 
 pub(crate) fn report(outcomes: &[TestOutcome], end: RunEnd, fast_enough: bool) -> TestEvidence {
-    let case = |outcome: &TestOutcome| TestCase { id: "t".to_owned(), outcome: *outcome, message: String::new() };
-    TestEvidence::Ran(TestReport {
-        cases: outcomes.iter().map(case).collect(),
-        end,
-        strength: EvidenceStrength::SameProcess,
-        isolation: Isolation::None,
-        wall: Duration::from_millis(1500),
-        fast_enough,
-        output: String::new(),
-    })
+    let cases = outcomes.iter().map(|outcome| TestCase::new("t", *outcome)).collect();
+    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
+    TestEvidence::Ran(TestReport { end, wall: Duration::from_millis(1500), fast_enough, ..report })
 }

@@ -8,7 +8,7 @@ use crate::{
         TestReport,
     },
     prd::seconds,
-    units::Penalty,
+    units::{Fraction, Penalty},
     verdict::TestCount,
 };
 
@@ -47,6 +47,12 @@ pub(crate) struct TestSummary {
     pub(crate) wall: std::time::Duration,
     pub(crate) cases: Vec<TestCase>,
     pub(crate) output: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) forgeries: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) behaviour: Vec<Option<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) coverage: Option<Fraction>,
 }
 
 impl TestSummary {
@@ -63,6 +69,9 @@ impl TestSummary {
                 wall: report.wall,
                 cases,
                 output: tail(&report.output, MAX_OUTPUT),
+                forgeries: report.forgeries.clone(),
+                behaviour: report.behaviour.clone(),
+                coverage: report.coverage,
             }
         })
     }

@@ -5,7 +5,7 @@ use crate::{
     contract::{Sandbox, SandboxError, Workspace},
     engine::pace::Chain,
     error::Result,
-    evidence::{EvidenceStrength, Isolation, PenaltyMark, RunEnd, TestCase, TestEvidence, TestOutcome, TestReport},
+    evidence::{EvidenceStrength, Isolation, PenaltyMark, TestCase, TestEvidence, TestOutcome, TestReport},
     job::Door,
     prd::{Prd, TestSuite},
     units::{Confidence, Penalty},
@@ -42,7 +42,7 @@ impl Default for Examination {
 impl Examination {
     /// What an outside validator saw.
     pub(crate) fn reported(cases: Vec<TestCase>, confidence: Option<Confidence>) -> Self {
-        let tests = TestEvidence::Ran(report(cases, EvidenceStrength::Reported));
+        let tests = TestEvidence::Ran(TestReport::of(cases, EvidenceStrength::Reported));
         Self { tests, confidence, ..Self::default() }
     }
 
@@ -55,27 +55,11 @@ impl Examination {
     /// Work that cannot be put together fails the tests that it would have had to pass.
     fn refused(mut self, reason: String, has_tests: bool) -> Self {
         if has_tests {
-            let case = TestCase {
-                id: "put the work together".to_owned(),
-                outcome: TestOutcome::Error,
-                message: reason.clone(),
-            };
-            self.tests = TestEvidence::Ran(report(vec![case], EvidenceStrength::SameProcess));
+            let case = TestCase::new("put the work together", TestOutcome::Error).message(&reason);
+            self.tests = TestEvidence::Ran(TestReport::of(vec![case], EvidenceStrength::SameProcess));
         }
         self.refused = Some(reason);
         self
-    }
-}
-
-fn report(cases: Vec<TestCase>, strength: EvidenceStrength) -> TestReport {
-    TestReport {
-        cases,
-        end: RunEnd::Finished,
-        strength,
-        isolation: Isolation::None,
-        wall: std::time::Duration::ZERO,
-        fast_enough: false,
-        output: String::new(),
     }
 }
 
@@ -141,7 +125,11 @@ impl Accountant {
             return Ok(examination.not_run(reason));
         }
         match sandbox.run_tests(workspace, suite).await {
-            Ok(report) => examination.tests = TestEvidence::Ran(report),
+            Ok(report) => {
+                let faked = report.forgeries.iter().map(|proof| format!("it faked its test result: {proof}"));
+                examination.penalties.extend(faked.map(|reason| PenaltyMark { reason, weight: full_penalty() }));
+                examination.tests = TestEvidence::Ran(report);
+            }
             Err(SandboxError::Unavailable(reason)) => return Ok(examination.not_run(reason)),
             Err(SandboxError::Refused(reason)) => {
                 return Ok(examination.not_run(format!("the tests cannot be laid out: {reason}")));

@@ -96,23 +96,16 @@ mod tests {
 
     use super::*;
     use crate::{
-        evidence::{EvidenceStrength, Isolation, TestCase, TestOutcome, TestReport},
+        evidence::{EvidenceStrength, TestCase, TestOutcome, TestReport},
         ids::WorkerId,
         job::Door,
         prd::SourceFile,
     };
 
     fn ran(outcomes: &[TestOutcome]) -> TestEvidence {
-        let case = |outcome: &TestOutcome| TestCase { id: "t".into(), outcome: *outcome, message: String::new() };
-        TestEvidence::Ran(TestReport {
-            cases: outcomes.iter().map(case).collect(),
-            end: RunEnd::Finished,
-            strength: EvidenceStrength::SameProcess,
-            isolation: Isolation::None,
-            wall: std::time::Duration::from_secs(1),
-            fast_enough: true,
-            output: String::new(),
-        })
+        let cases = outcomes.iter().map(|outcome| TestCase::new("t", *outcome)).collect();
+        let report = TestReport::of(cases, EvidenceStrength::SameProcess);
+        TestEvidence::Ran(TestReport { wall: std::time::Duration::from_secs(1), fast_enough: true, ..report })
     }
 
     fn decide_on(success: bool, text: &str, tests: TestEvidence, other_model_left: bool) -> Decision {

@@ -1,0 +1,80 @@
+//! Calls the work and compares what comes back out here: what is right never enters the process that the work runs in.
+
+mod answers;
+mod harness;
+mod right;
+mod rust;
+
+use std::{sync::Arc, time::Duration};
+
+use aura_core::{
+    Case, Cases, EvidenceStrength, SandboxError, TestCase, TestOutcome, TestReport, TestSuite, evidence::RunEnd,
+};
+
+use self::answers::{Answer, Answers};
+use super::{Executed, execute};
+use crate::{
+    Limits,
+    report::{MAX_MESSAGE, head, tail},
+    workspace::Slot,
+};
+
+/// Calls everything, again from where the work's process ended before it was through.
+pub(super) async fn run(
+    slot: &Arc<Slot>,
+    cases: &Cases,
+    suite: &TestSuite,
+    limits: &Limits,
+) -> Result<TestReport, SandboxError> {
+    let mut answers = Answers::of(cases);
+    let (mut wall, mut end, mut output) = (Duration::ZERO, RunEnd::Finished, Vec::new());
+    while !answers.are_complete() {
+        let left = suite.timeout.saturating_sub(wall);
+        if left.is_zero() {
+            end = RunEnd::TimedOut;
+            break;
+        }
+        let prepared = {
+            let (slot, cases, mark, open) = (Arc::clone(slot), cases.clone(), answers.mark(), answers.open());
+            crate::blocking(move || harness::prepare(&slot, &cases, &mark, &open)).await?
+        };
+        let Executed { end: ended, wall: took, remains, last } = execute(slot, &prepared, left, limits).await?;
+        wall += took;
+        output = last;
+        answers.take(&remains);
+        if ended != RunEnd::Finished {
+            end = ended;
+            break;
+        }
+    }
+    let judged = cases.cases.iter().enumerate().map(|(number, case)| judge(cases, number, case, answers.to(number)));
+    let report = TestReport::of(judged.collect(), EvidenceStrength::SplitProcess);
+    Ok(TestReport {
+        end,
+        wall,
+        fast_enough: wall <= suite.fast_enough,
+        output: tail(&output, limits.output_kept),
+        forgeries: answers.forgeries(),
+        behaviour: answers.behaviour(),
+        ..report
+    })
+}
+
+/// One case of the report. The message names what went in and what came back, and not what would have been right: a model that tries
+/// again is told the message, and would only have to repeat it.
+fn judge(cases: &Cases, number: usize, case: &Case, answer: Option<&Answer>) -> TestCase {
+    let judged = TestCase::new(cases.name_of(number), TestOutcome::Failed);
+    let Some(answer) = answer else {
+        return TestCase {
+            outcome: TestOutcome::Error,
+            ..judged.message("it was not called: the run was ended before")
+        };
+    };
+    let judged = TestCase { time: answer.time(), ..judged };
+    if right::is_right(&case.expected, answer) {
+        return TestCase { outcome: TestOutcome::Passed, ..judged };
+    }
+    let outcome = if matches!(answer, Answer::Ended(_)) { TestOutcome::Error } else { TestOutcome::Failed };
+    let message = head(&format!("{} {}", harness::call_text(&cases.call, &case.input), answer.text()), MAX_MESSAGE);
+    TestCase { outcome, ..judged.message(message) }
+}
