@@ -229,6 +229,13 @@ async fn loading_and_unloading_ask_the_model_nothing() {
 }
 
 #[tokio::test]
+async fn a_load_without_a_context_size_leaves_it_to_the_server_as_a_question_without_one_does() {
+    let server = whole_server().await;
+    answers(&server).load("m", None, KeepAlive::Forever).await.unwrap();
+    assert_eq!(server.only_request().body, json!({ "model": "m", "keep_alive": -1, "stream": false }));
+}
+
+#[tokio::test]
 async fn a_model_that_is_not_installed_is_unhealthy_and_says_how_to_get_it() {
     let server = recorded("tags.json", 200).await;
     assert_eq!(at(&server).build().unwrap().health().await, Health::Healthy);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    KeepAlive, OllamaAdapter, OllamaBuilder, USUAL_CONTEXT,
+    KeepAlive, OllamaAdapter, OllamaBuilder,
     builder::{HERE, failure},
     full_name,
     need::{estimate, mebibytes},
@@ -237,16 +237,16 @@ impl OllamaServer {
         Ok(employees)
     }
 
-    /// Loads a model, and waits until it is loaded.
+    /// Loads a model with a context of so many tokens (`None`: the server's own size), and waits until it is loaded.
     ///
     /// # Errors
     /// [`AdapterError`], also for a model that is not installed or does not fit.
     pub async fn load(&self, model: &str, num_ctx: Option<u32>, keep: KeepAlive) -> Result<(), AdapterError> {
-        let num_ctx = num_ctx.unwrap_or(USUAL_CONTEXT);
-        self.order(
-            json!({ "model": model, "keep_alive": keep.value(), "stream": false, "options": { "num_ctx": num_ctx } }),
-        )
-        .await
+        let mut order = json!({ "model": model, "keep_alive": keep.value(), "stream": false });
+        if let (Some(num_ctx), Some(order)) = (num_ctx, order.as_object_mut()) {
+            order.insert("options".to_owned(), json!({ "num_ctx": num_ctx }));
+        }
+        self.order(order).await
     }
 
     /// Unloads a model, once it is idle.
