@@ -2,15 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aura_adapters::{KeepAlive, OllamaAdapter, OllamaBuilder, OllamaServer, PromptStyle};
+use aura_adapters::{InstalledModel, KeepAlive, OllamaAdapter, OllamaBuilder, OllamaServer, PromptStyle};
 use aura_core::{AdapterError, AnswerFormat, GenerateRequest, Health, Mebibytes, ModelAdapter, Needs, SourceFile};
 use axum::{
+    Router,
     body::Body,
     http::{Method, Response},
+    routing::get,
 };
 use serde_json::json;
 
-use crate::server::{CANARY, Server, assert_no_canary, request, streamed};
+use crate::server::{CANARY, Server, assert_no_canary, request, serve, streamed};
 
 async fn recorded(file: &str, status: u16) -> Server {
     Server::recorded(&format!("ollama/{file}"), status, &[]).await
@@ -233,6 +235,28 @@ async fn a_load_without_a_context_size_leaves_it_to_the_server_as_a_question_wit
     let server = whole_server().await;
     answers(&server).load("m", None, KeepAlive::Forever).await.unwrap();
     assert_eq!(server.only_request().body, json!({ "model": "m", "keep_alive": -1, "stream": false }));
+}
+
+#[tokio::test]
+async fn a_server_that_never_tells_of_a_model_is_not_waited_for_for_ever() {
+    let app = Router::new()
+        .route("/api/ps", get(|| async { include_str!("../recordings/ollama/ps-empty.json") }))
+        .fallback(|| async {
+            // From here on nothing but timers can wake the client.
+            tokio::time::pause();
+            std::future::pending::<()>().await;
+        });
+    let server = OllamaServer::new(serve(app).await, None).unwrap();
+    let model = InstalledModel {
+        name: "m:latest".to_owned(),
+        size: 1,
+        parameter_size: String::new(),
+        quantization: String::new(),
+        capabilities: Vec::new(),
+    };
+    let told = tokio::time::timeout(Duration::from_secs(3600), server.needs(&model, 4096)).await;
+    let error = told.expect("it gives up by itself").unwrap_err();
+    assert!(matches!(error, AdapterError::TimedOut { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use aura_core::{AdapterError, Mebibytes, Needs};
+use aura_core::{AdapterError, Mebibytes, Needs, Wait};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -215,7 +215,10 @@ impl OllamaServer {
             let memory = Mebibytes(resident.total.0.saturating_sub(resident.vram.0));
             return Ok(Needs { vram: resident.vram, memory });
         }
-        let body = self.endpoint.post("api/show", &json!({ "model": model.name })).await?.body().await?;
+        let asked = json!({ "model": model.name });
+        let body = async { self.endpoint.post("api/show", &asked).await?.body().await };
+        let late = |_| AdapterError::TimedOut { what: Wait::Whole, limit: LIMIT };
+        let body = tokio::time::timeout(LIMIT, body).await.map_err(late)??;
         let shown: Shown = read_json(&body, &self.endpoint)?;
         let bytes = estimate(model.size, u64::from(num_ctx), &shown.model_info);
         Ok(Needs { vram: mebibytes(bytes), memory: Mebibytes(0) })
