@@ -160,16 +160,16 @@ impl OllamaServer {
     /// # Errors
     /// [`BuildError`] names what cannot be accepted.
     pub fn new(url: impl Into<String>, key: Option<ApiKey>) -> Result<Self, BuildError> {
-        let url = url.into();
-        let base = base_url(&url, HERE)?;
+        let base = base_url(&url.into(), HERE)?;
+        let base_url = base.as_str().trim_end_matches('/').to_owned();
         let patience = Patience { first_byte: None, ..Patience::default() };
         let endpoint = Endpoint::new(base, key.clone(), Auth::Bearer, patience, ("ollama", "any"), failure)?;
-        Ok(Self { endpoint, base_url: url, key })
+        Ok(Self { endpoint, base_url, key })
     }
 
     /// Where it is reached, as the profiles of its models say.
     pub(crate) fn address(&self) -> &str {
-        self.base_url.trim().trim_end_matches('/')
+        &self.base_url
     }
 
     /// The server's version, such as `0.11.4`.
@@ -267,6 +267,22 @@ impl OllamaServer {
         match answer.get("done").and_then(Value::as_bool) {
             Some(true) => Ok(()),
             _ => Err(self.endpoint.error_within(&body)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aura_core::ModelAdapter;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_told_as_the_profiles_of_the_models_there_tell_it() {
+        for url in ["http://GPU-Box:11434/", " http://gpu-box:11434", "http://127.0.0.1:80/proxy/"] {
+            let server = OllamaServer::new(url, None).unwrap();
+            let employee = OllamaAdapter::builder("m").base_url(url).build().unwrap();
+            assert_eq!(server.address(), employee.profile().endpoint, "{url}");
         }
     }
 }
