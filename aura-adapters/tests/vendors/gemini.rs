@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aura_adapters::{GeminiAdapter, GeminiBuilder};
+use aura_adapters::{GeminiAdapter, GeminiBuilder, PromptStyle};
 use aura_core::{AdapterError, AnswerFormat, GenerateRequest, Health, ModelAdapter};
 use axum::http::Method;
 use serde_json::json;
@@ -38,6 +38,15 @@ async fn the_request_is_one_generate_content_with_the_settings_and_the_key_in_a_
                          "thinkingConfig": { "thinkingBudget": 0 } });
     let contents = json!([{ "role": "user", "parts": [{ "text": "Write add(a, b)" }] }]);
     assert_eq!(body, json!({ "contents": contents, "generationConfig": config }));
+}
+
+#[tokio::test]
+async fn no_more_stops_are_sent_than_the_vendor_takes() {
+    let server = recorded("generate.json", 200, &[]).await;
+    let employee = at(&server).prompt_style(PromptStyle::Complete).stop(["1", "2", "3"]).build().unwrap();
+    employee.generate(&request()).await.unwrap();
+    let stops = &server.only_request().body["generationConfig"]["stopSequences"];
+    assert_eq!(*stops, json!(["1", "2", "3", "\ndef ", "\nclass "]));
 }
 
 #[tokio::test]

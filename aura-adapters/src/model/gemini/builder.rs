@@ -2,7 +2,7 @@
 
 use aura_core::ModelKind;
 
-use super::{Gemini, GeminiAdapter, answer::failure};
+use super::{Gemini, GeminiAdapter, MAX_STOPS, answer::failure};
 use crate::{
     error::BuildError,
     http::{Auth, base_url},
@@ -15,8 +15,6 @@ use crate::{
 
 const GOOGLE: &str = "https://generativelanguage.googleapis.com";
 const VERSION: &str = "v1beta";
-/// Most texts that Gemini stops at.
-const MAX_STOPS: usize = 5;
 
 /// Builds a [`GeminiAdapter`]. Nothing is read from the environment.
 #[derive(Debug, Clone)]

@@ -15,6 +15,8 @@ use crate::http::{Endpoint, in_one_text};
 pub use builder::GeminiBuilder;
 
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most texts that Gemini stops at.
+const MAX_STOPS: usize = 5;
 
 /// A Gemini model at Google.
 ///
@@ -69,7 +71,8 @@ impl Gemini {
         set("seed", asking.seed.map(Value::from));
         set("responseLogprobs", logprobs.then_some(Value::Bool(true)));
         set("thinkingConfig", self.thinking_budget.map(|budget| json!({ "thinkingBudget": budget })));
-        let stops = asking.stops(request);
+        let mut stops = asking.stops(request);
+        stops.truncate(MAX_STOPS);
         set("stopSequences", (!stops.is_empty()).then(|| Value::from(stops)));
         match &request.format {
             AnswerFormat::Free => {}
