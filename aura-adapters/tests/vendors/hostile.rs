@@ -132,6 +132,15 @@ async fn a_page_of_something_between_is_no_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_without_text_is_none_whoever_gives_it() {
+    for vendor in ALL {
+        let server = Server::status(200, vendor.answer("")).await;
+        let answer = vendor.at(&server.url, PATIENT).generate(&request()).await;
+        assert!(matches!(answer, Err(AdapterError::NoAnswer { .. })), "{vendor:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn statuses_without_a_vendors_body_keep_their_meaning() {
     type Is = fn(&AdapterError) -> bool;
     let cases: [(u16, Is); 8] = [

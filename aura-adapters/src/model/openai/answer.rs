@@ -156,7 +156,7 @@ impl vendor::Pieces for Pieces {
         if self.text.is_empty() && reason == "content_filter" {
             return Err(endpoint.refused("the vendor's content filter took the answer away"));
         }
-        if self.text.is_empty() && reason != "stop" {
+        if self.text.is_empty() {
             return Err(endpoint
                 .no_answer(format!("there is no text in it, and it ended with {:?}", endpoint.excerpt(&reason))));
         }
