@@ -1,6 +1,6 @@
 //! What was wrong with the attempt before, as it is told to whoever tries next.
 
-use aura_core::{Feedback, SourceFile};
+use aura_core::{Feedback, SourceFile, TestCase};
 
 use super::room::{Room, end, fenced};
 
@@ -8,6 +8,8 @@ use super::room::{Room, end, fenced};
 const MAX_TESTS: usize = 20;
 /// Most characters of a test's message.
 const MAX_MESSAGE: usize = 1000;
+/// Stands where a test's message does not fit.
+const NO_ROOM: &str = " (its message is left out for lack of room)";
 /// Most bytes of what the tests printed.
 const MAX_OUTPUT: usize = 4000;
 /// Share of the room that the work before may have: a half.
@@ -16,22 +18,25 @@ const WORK_SHARE: usize = 2;
 /// The text; it takes its part of the room.
 pub(super) fn text(feedback: &Feedback, room: &mut Room) -> String {
     let mut text = format!("Attempt {} at this task was rejected: {}\n", feedback.attempt, one_line(&feedback.why));
-    for case in feedback.failed.iter().take(MAX_TESTS) {
-        text.push_str(&format!("- {} {}", one_line(&case.id), case.outcome));
-        if !case.message.trim().is_empty() {
-            let message: String = case.message.trim().chars().take(MAX_MESSAGE).collect();
-            text.push_str(&format!(":\n{}", fenced(&message)));
-        }
-        text.push('\n');
+    let (names, messages): (Vec<_>, Vec<_>) = feedback.failed.iter().take(MAX_TESTS).map(test).unzip();
+    // Which tests failed is told whatever the room; what they said, in what the names leave.
+    let named = names.iter().map(String::len).sum::<usize>() + text.len();
+    let mut left = room.left().saturating_sub(named);
+    for (name, message) in names.into_iter().zip(messages) {
+        let message = if message.len() <= left { message } else { NO_ROOM.to_owned() };
+        left = left.saturating_sub(message.len());
+        text.push_str(&format!("{name}{message}\n"));
     }
     if let Some(more) = feedback.failed.len().checked_sub(MAX_TESTS).filter(|more| *more > 0) {
         text.push_str(&format!("- and {more} more\n"));
     }
+    room.take(text.len());
     let output = end(feedback.output.trim(), MAX_OUTPUT.min(room.left()));
     if !output.is_empty() {
-        text.push_str(&format!("The end of what the tests printed:\n{}\n", fenced(output)));
+        let output = format!("The end of what the tests printed:\n{}\n", fenced(output));
+        room.take(output.len());
+        text.push_str(&output);
     }
-    room.take(text.len());
     let work = work(feedback);
     if !work.is_empty() && work.len() <= room.left() / WORK_SHARE {
         room.take(work.len());
@@ -40,6 +45,13 @@ pub(super) fn text(feedback: &Feedback, room: &mut Room) -> String {
     }
     text.push_str("Do the task anew, so that all tests pass.");
     text
+}
+
+/// A failed test: its line, and its message behind that.
+fn test(case: &TestCase) -> (String, String) {
+    let name = format!("- {} {}", one_line(&case.id), case.outcome);
+    let message: String = case.message.trim().chars().take(MAX_MESSAGE).collect();
+    (name, if message.is_empty() { message } else { format!(":\n{}", fenced(&message)) })
 }
 
 fn work(feedback: &Feedback) -> String {
@@ -54,7 +66,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aura_core::{TestCase, TestOutcome};
+    use aura_core::TestOutcome;
 
     use super::*;
 
@@ -82,6 +94,15 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
+    }
+
+    #[test]
+    fn messages_of_tests_take_no_more_room_than_there_is() {
+        let mut much = feedback(20);
+        much.failed.iter_mut().for_each(|case| case.message = "x".repeat(900));
+        let text = text(&much, &mut Room::new(3000));
+        assert!(text.len() < 3500 && text.contains("- test_19 failed"), "{} {text}", text.len());
+        assert!(text.contains("- test_0 failed:\n") && text.contains("left out for lack of room"), "{text}");
     }
 
     #[test]
