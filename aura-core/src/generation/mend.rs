@@ -138,7 +138,9 @@ impl Hunk {
         let old = self.old();
         let same = |a: &str, b: &str| a.trim_end() == b.trim_end();
         let fits = |at: usize| {
-            all.get(at..at + old.len()).is_some_and(|lines| lines.iter().zip(&old).all(|(a, b)| same(a, b)))
+            // A model may write any number.
+            let there = at.checked_add(old.len()).and_then(|end| all.get(at..end));
+            there.is_some_and(|lines| lines.iter().zip(&old).all(|(a, b)| same(a, b)))
         };
         if let Some(named) = self.old_start.and_then(|start| start.checked_sub(1)).filter(|at| fits(*at)) {
             return Some(named + 1);
@@ -257,6 +259,12 @@ mod tests {
         }
         let hunk = "@@ @@\n-nothing like it\n+x\n";
         assert_eq!(hunks(&mended(hunk)), hunk);
+    }
+
+    #[test]
+    fn a_line_number_beyond_every_file_is_a_wrong_one() {
+        let mended = mended("@@ -18446744073709551615,2 +1,2 @@\n def b():\n-    return 2\n+    return 22\n");
+        assert_eq!(hunks(&mended), "@@ -5,2 +5,2 @@\n def b():\n-    return 2\n+    return 22\n");
     }
 
     #[test]
