@@ -151,7 +151,8 @@ fn split_fences(answer: &str) -> (Vec<Fence<'_>>, String) {
                 fence.body.push('\n');
                 open = Some((width, fence));
             }
-            None if ticks >= 3 => {
+            // As Markdown has it: with further ticks in the line it is code within prose.
+            None if ticks >= 3 && !trimmed.trim_start_matches('`').contains('`') => {
                 let info = trimmed.trim_start_matches('`').trim();
                 open = Some((ticks, Fence { info, body: String::new(), before: std::mem::take(&mut before) }));
             }
@@ -248,6 +249,13 @@ mod tests {
     fn an_inner_fence_of_fewer_ticks_stays_in_the_code() {
         let parsed = read("````python\ns = '''\n```\n'''\n````");
         assert_eq!(parsed.files[0].text, "s = '''\n```\n'''\n");
+    }
+
+    #[test]
+    fn a_line_that_opens_and_closes_its_ticks_is_prose() {
+        let parsed = read("```pip install x``` first.\n```python\na\n```\n");
+        assert_eq!(parsed.files, [SourceFile::new("solution.py", "a\n")]);
+        assert_eq!(parsed.prose, "```pip install x``` first.");
     }
 
     #[test]
