@@ -12,6 +12,9 @@ use crate::{Problem, body::Body, models, params::Id, router::App};
 /// Most leases that one call may extend.
 const MOST: usize = 1000;
 
+/// Most bytes of JSON that a worker may tell of its machine in (64 KiB): it is remembered for each of many workers.
+const MAX_RESOURCES: usize = 64 << 10;
+
 /// Who is still at it.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct HeartbeatBody {
@@ -46,7 +49,7 @@ pub(crate) struct HeartbeatsBody {
     /// Models whose jobs it would do now; they count as worked for. Short backend names will do.
     models: Option<Vec<String>>,
     /// What its machine has left: `{gpus: [{name, total, free}], free_memory, cores}`, memory in MiB; what was not measured is left
-    /// out. People can see it at `/overview`.
+    /// out; at most 64 KiB. People can see it at `/overview`.
     #[schema(value_type = Option<Object>)]
     resources: Option<Resources>,
 }
@@ -104,6 +107,9 @@ pub(crate) async fn heartbeats(
 ) -> Result<Json<BeatsView>, Problem> {
     if body.leases.len() > MOST {
         return Err(Problem::invalid("leases", format!("leases: at most {MOST} are accepted")));
+    }
+    if body.resources.as_ref().is_some_and(|resources| json!(resources).to_string().len() > MAX_RESOURCES) {
+        return Err(Problem::invalid("resources", format!("resources: at most {MAX_RESOURCES} bytes are accepted")));
     }
     let worker = |lease: &LeaseBody| lease.worker_id.clone().unwrap_or_else(|| body.worker_id.clone());
     let proof = |lease: &LeaseBody| LeaseProof { job: lease.job_id, worker: worker(lease), token: lease.token };

@@ -132,3 +132,16 @@ async fn an_outside_validator_judges_a_submitted_job_once() {
     house.post(&validate, &json!({ "ticks": ticks, "confidence_score": 0.9 })).await.refused(409);
     house.close().await;
 }
+
+#[tokio::test]
+async fn what_a_worker_tells_of_its_machine_is_shown_and_has_a_bound() {
+    let house = with_models(&[]).await;
+    let machine =
+        |name: &str| json!({ "worker_id": "w1", "resources": { "gpus": [{ "name": name, "total": 2, "free": 1 }] } });
+    house.post("/jobs/heartbeat", &machine("a card")).await.accepted(200);
+    let refusal = house.post("/jobs/heartbeat", &machine(&"x".repeat(100_000))).await.refused(422);
+    assert!(refusal.contains("resources"), "{refusal}");
+    let overview = house.get("/overview").await.accepted(200);
+    assert_eq!(overview["remote_workers"][0]["resources"]["gpus"][0]["name"], "a card", "{overview}");
+    house.close().await;
+}
