@@ -51,9 +51,16 @@ macro_rules! posted {
     }};
 }
 
-/// The address that a host names, as in OLLAMA_HOST, with or without `http://`.
+/// The address that a host names, as Ollama reads OLLAMA_HOST: with `http://` it is one; without, the port is Ollama's own where none
+/// is named.
 pub(crate) fn ollama_url(host: &str) -> String {
-    if host.contains("://") { host.to_owned() } else { format!("http://{host}") }
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    match host {
+        _ if host.contains("://") => host.to_owned(),
+        _ if has_port || host.contains('/') => format!("http://{host}"),
+        _ => format!("http://{host}:11434"),
+    }
 }
 
 /// A model on an Ollama server; `host` as in OLLAMA_HOST.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::worker::{manager, program};
+use crate::worker::{Worker, manager, program};
 
 fn refusal(settings: &[(&str, &str)]) -> String {
     let output = Command::new(program()).env_clear().envs(settings.iter().copied()).output().expect("it runs");
@@ -58,6 +58,17 @@ async fn a_name_that_is_another_models_is_refused_so_that_no_scores_are_mixed() 
         [("MODEL_BACKEND", "offline"), ("OFFLINE_SKILL", "careful"), ("WORKER_MODEL_NAME", "employee_offline")];
     let said = refusal(&[careful.as_slice(), &[("MANAGER_URL", &server.url)]].concat());
     assert!(said.contains("WORKER_MODEL_NAME") && said.contains("careful of offline"), "{said}");
+}
+
+#[tokio::test]
+async fn a_host_of_ollamas_without_a_port_is_asked_at_ollamas_own() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = manager(folder.path(), &[]);
+    let settings = [("MODEL_BACKEND", "ollama"), ("OLLAMA_HOST", "127.0.0.1")];
+    let worker = Worker::start(folder.path(), &server.url, "asks", &settings);
+    worker.says("employee_ollama is registered");
+    let (_, models) = server.get("/models").await;
+    assert_eq!(models[0]["endpoint"], "http://127.0.0.1:11434", "{models}");
 }
 
 #[test]
