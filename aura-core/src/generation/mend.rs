@@ -127,8 +127,12 @@ impl Hunk {
     /// Empty lines behind a hunk belong to what follows it, unless the file has them there.
     fn trim(&mut self, file: Option<&SourceFile>) {
         let is_blank = |line: &Line| line.sign == ' ' && line.text.is_empty();
-        while self.lines.last().is_some_and(is_blank) && self.place(file).is_none() {
+        // Where there are more lines than the file has, nobody has to look: an answer may end in any number of empty lines.
+        let most = file.map_or(0, |file| file.text.lines().count());
+        let mut old = self.old().len();
+        while self.lines.last().is_some_and(is_blank) && (old > most || self.place(file).is_none()) {
             self.lines.pop();
+            old -= 1;
         }
     }
 
@@ -265,6 +269,14 @@ mod tests {
     fn a_line_number_beyond_every_file_is_a_wrong_one() {
         let mended = mended("@@ -18446744073709551615,2 +1,2 @@\n def b():\n-    return 2\n+    return 22\n");
         assert_eq!(hunks(&mended), "@@ -5,2 +5,2 @@\n def b():\n-    return 2\n+    return 22\n");
+    }
+
+    /// Looked for in the file at each length, they would take minutes.
+    #[test]
+    fn an_answer_that_ends_in_many_empty_lines_is_mended_at_once() {
+        let many = "\n".repeat(100_000);
+        let mended = mended(&format!("@@ -1,2 +1,2 @@\n def b():\n-    return 2\n+    return 22\n{many}"));
+        assert!(hunks(&mended).starts_with("@@ -5,4 +5,4 @@\n def b():\n"), "{}", mended.patch);
     }
 
     #[test]
