@@ -1,6 +1,6 @@
 //! The scorer: from a job's evidence to an assessment that anybody can add up again.
 
-use aura_core::{Assessment, Component, Evidence, ModelIdentity, Scorer, Signals};
+use aura_core::{Assessment, Component, Evidence, Fraction, ModelIdentity, Scorer, Signals};
 
 use crate::{
     Weights,
@@ -54,13 +54,18 @@ impl Scorer for FormulaScorer {
         let agreement = agreement::cross_model_agreement(&evidence.identity, &mine, &others);
         let docs = docs::docs_quality(&mine, &evidence.work.docs);
         let performance = performance::performance_ok(&evidence.tests);
+        let report = evidence.tests.report();
+        let [tests, agreement, docs, performance] = match report.and_then(|report| report.forgeries.first()) {
+            Some(proof) => std::array::from_fn(|_| nothing_of_forged_work(proof)),
+            None => [tests, agreement, docs, performance],
+        };
 
         let signals = Signals {
             test_score: tests.value,
             cross_model_agreement: agreement.value,
             docs_quality: docs.value,
             performance_ok: performance.value,
-            coverage: None,
+            coverage: report.and_then(|report| report.coverage),
         };
         let penalties = penalties::total(&evidence.penalties);
         Assessment {
@@ -76,6 +81,11 @@ impl Scorer for FormulaScorer {
             ],
         }
     }
+}
+
+/// Work that faked its result earned nothing by anything else.
+fn nothing_of_forged_work(proof: &str) -> Measured {
+    Measured::as_value(Fraction::ZERO, format!("the work faked its test result: {proof}"))
 }
 
 fn component(name: &str, weight: f64, measured: Measured) -> Component {

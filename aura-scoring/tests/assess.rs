@@ -3,7 +3,7 @@
 
 use aura_core::{
     Evidence, Language, ModelIdentity, Penalty, PenaltyMark, Scorer, Sibling, Submission, TestEvidence, TestOutcome::*,
-    evidence::RunEnd,
+    TestReport, evidence::RunEnd,
 };
 use aura_scoring::FormulaScorer;
 
@@ -43,6 +43,19 @@ fn a_run_that_gave_no_count_scores_nothing_even_if_tests_passed_before() {
     }
     assert_eq!(tested(report(&[], RunEnd::Finished, true), "test_score").0, Some(0.0));
     assert_eq!(tested(report(&[Skipped], RunEnd::Finished, true), "test_score").0, Some(0.0));
+}
+
+#[test]
+fn work_that_faked_its_result_earns_nothing_by_anything_else() {
+    let TestEvidence::Ran(passed) = report(&[Passed], RunEnd::Finished, true) else { unreachable!() };
+    let forgeries = vec!["a twin passed".to_owned()];
+    let documented = "def add(a, b):\n    \"\"\"Gives the sum of two numbers.\"\"\"\n    return a + b\n";
+    let evidence = evidence(documented, vec![sibling("other", documented)]);
+    let assessment = FormulaScorer::new()
+        .assess(&Evidence { tests: TestEvidence::Ran(TestReport { forgeries, ..passed }), ..evidence });
+    assert_eq!(assessment.score.get(), 0.0);
+    assert!(assessment.attainable.get() > 0.89, "it is held against all that could be earned");
+    assert!(assessment.components.iter().all(|component| component.why.contains("a twin passed")));
 }
 
 #[test]

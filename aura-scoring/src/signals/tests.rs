@@ -7,7 +7,7 @@ use super::Measured;
 /// Passed over all but the skipped tests.
 ///
 /// 0, and not absent, where tests were run and gave no count: ended at a limit, without a readable report, or without
-/// a single test; and where the work faked its result. Absent where no test was asked for or none could be run.
+/// a single test. Absent where no test was asked for or none could be run.
 pub(crate) fn test_score(tests: &TestEvidence) -> Measured {
     match tests {
         TestEvidence::NotAsked => Measured::absent("the PRD has no tests"),
@@ -18,9 +18,6 @@ pub(crate) fn test_score(tests: &TestEvidence) -> Measured {
 
 fn of_report(report: &TestReport) -> Measured {
     let nothing = |why: String| Measured::as_value(Fraction::ZERO, why);
-    if let Some(proof) = report.forgeries.first() {
-        return nothing(format!("the work faked its result: {proof}"));
-    }
     match report.end {
         RunEnd::TimedOut => nothing(format!("the tests were ended after {:.1} s", report.wall.as_secs_f64())),
         RunEnd::Unreadable => nothing("the test command left no report that could be read".to_owned()),
