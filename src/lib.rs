@@ -25,6 +25,8 @@ pub fn builder() -> prelude::OrchestraBuilder {
 mod guides {
     #[doc = include_str!("../docs/adapters.md")]
     struct Adapters;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
     #[doc = include_str!("../docs/vendors/ollama.md")]
     struct Ollama;
     #[doc = include_str!("../docs/vendors/openai.md")]
