@@ -285,7 +285,7 @@ async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMa
     }
     let query = sqlx::query(
         "SELECT id, request, created_at, jobs, (SELECT verdict FROM verdicts WHERE prd_id = prds.id) AS verdict
-         FROM prds WHERE id = ANY($1)",
+         FROM prds WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))",
     );
     let rows = core.rows(ACTION, query.bind(ids)).await?;
     Ok(each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect())

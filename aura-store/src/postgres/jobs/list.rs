@@ -77,9 +77,10 @@ pub(super) async fn each_prd(core: &Core, ids: &[PrdId]) -> Result<Each<Option<P
     Ok(ids.iter().map(|id| Ok(prds.get(id).cloned())).collect())
 }
 
-/// What is there of each of these ids.
+/// What is there of each of these ids. The subquery hides the array from the planner, which would make a plan anew for each.
 pub(super) async fn each_job(core: &Core, ids: &[JobId]) -> Result<Each<Option<Job>>, StoreError> {
-    let query = sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = ANY($1)"));
+    let query =
+        sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))"));
     let rows = core.rows("read jobs", query.bind(uuids(ids.iter().copied()))).await?;
     let jobs: HashMap<_, _> = each(&rows, record::job)?.into_iter().map(|job| (job.id, job)).collect();
     Ok(ids.iter().map(|id| Ok(jobs.get(id).cloned())).collect())
