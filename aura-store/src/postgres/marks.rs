@@ -66,6 +66,8 @@ struct Mark {
     back: Option<i64>,
     /// When to look from the beginning again.
     next: Option<Instant>,
+    /// Something was put there, and nobody has come for it since.
+    is_news: bool,
 }
 
 impl Marks {
@@ -98,9 +100,15 @@ impl Marks {
         mark.from
     }
 
+    /// Whether this node put something there since it was last asked: whoever comes for it need not look first.
+    pub(super) fn news(&self, scan: Scan) -> bool {
+        self.held().get_mut(&scan).is_some_and(|mark| std::mem::take(&mut mark.is_news))
+    }
+
     /// Something is there with this number, although the mark may have passed it.
     pub(super) fn put_back(&self, scan: Scan, number: i64) {
         if let Some(mark) = self.held().get_mut(&scan) {
+            mark.is_news = true;
             mark.from = mark.from.min(number - 1);
             mark.back = Some(mark.back.map_or(number, |back| back.min(number)));
         }
@@ -153,6 +161,7 @@ mod tests {
         assert_eq!(marks.fresh(scan), Some(20));
         marks.put_back(scan, 5);
         assert_eq!(marks.fresh(scan), Some(4));
+        assert_eq!([marks.news(scan), marks.news(scan)], [true, false], "it is news once");
         assert_eq!(marks.looked(scan, None, 20, NO_TIME), 4, "the look did not see it yet");
     }
 

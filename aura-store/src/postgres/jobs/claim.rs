@@ -35,7 +35,9 @@ pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<
     for model in &models {
         marks.push(core.mark(Scan::Queue(*model)).await?);
     }
-    if core.row(ACTION, oldest_assigned(&models, &marks)).await?.is_none() {
+    // Each is asked, and not only until one says yes: what is claimed now is no news to the next one.
+    let is_told = models.iter().filter(|model| core.marks.news(Scan::Queue(**model))).count() > 0;
+    if !is_told && core.row(ACTION, oldest_assigned(&models, &marks)).await?.is_none() {
         return Ok(claims.iter().map(|_| Ok(Vec::new())).collect());
     }
     let begin = marks.into_iter().min().unwrap_or_default();
@@ -275,7 +277,8 @@ async fn leave_trail(
     Ok(())
 }
 
-/// The PRDs of jobs, read after the commit: what was asked for never changes.
+/// The PRDs of jobs, read after the commit: what was asked for never changes. The subquery hides the array from the planner, which
+/// would make a plan anew for each.
 async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMap<PrdId, Prd>, StoreError> {
     let mut ids: Vec<Uuid> = uuids(jobs.map(|job| job.prd_id));
     ids.sort_unstable();
