@@ -49,16 +49,12 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitte
     let mut write = core.write(ACTION).await?;
     let mut answers = Answers::of(prds.len());
     let unknown = unknown_models(&mut write, prds).await?;
-    let mut requests = Vec::with_capacity(prds.len());
     for (item, record) in prds.iter().enumerate() {
-        let request = serde_json::to_value(&record.request)
-            .map_err(|error| StoreError::Backend { action: "write a PRD as JSON", source: Box::new(error) })?;
-        requests.push(request);
         if let Some(model) = record.pinned.filter(|model| unknown.contains(model)) {
             answers.set(item, Err(StoreError::not_found("model", model)));
         }
     }
-    for item in insert(&mut write, prds, &requests, &answers.missing()).await? {
+    for item in insert(&mut write, prds, &answers.missing()).await? {
         let Some(record) = prds.get(item) else { continue };
         for _ in &record.jobs {
             write.moves.made(JobStatus::Queued);
@@ -77,7 +73,7 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitte
         };
         answers.set(item, Ok(Submitted { prd, created: true }));
     }
-    answer_known(&mut write, prds, &requests, &mut answers).await?;
+    answer_known(&mut write, prds, &mut answers).await?;
     write.commit().await?;
     answers.all()
 }
@@ -92,18 +88,13 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
 }
 
 /// Stores those that are not there yet, by id or by key, with their jobs; answers which items these were.
-async fn insert(
-    write: &mut Write<'_>,
-    prds: &[NewPrdRecord],
-    requests: &[Value],
-    wanted: &[usize],
-) -> Result<Vec<usize>, StoreError> {
+async fn insert(write: &mut Write<'_>, prds: &[NewPrdRecord], wanted: &[usize]) -> Result<Vec<usize>, StoreError> {
     let (mut ids, mut bodies, mut keys, mut jobs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut job_ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut attempts, mut pinned) = (Vec::new(), Vec::new());
     let mut items: HashMap<Uuid, usize> = HashMap::new();
     for &item in wanted {
-        let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
+        let Some(record) = prds.get(item) else { continue };
         let id = record.id.as_uuid();
         // The same id twice in a batch: the first one is stored.
         if items.contains_key(&id) {
@@ -111,7 +102,7 @@ async fn insert(
         }
         items.insert(id, item);
         ids.push(id);
-        bodies.push(request.to_string());
+        bodies.push(serde_json::to_string(&record.request).map_err(unwritten)?);
         keys.push(record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned()));
         jobs.push(literal(&record.jobs));
         for job in &record.jobs {
@@ -151,6 +142,10 @@ async fn insert(
     Ok(fresh)
 }
 
+fn unwritten(error: serde_json::Error) -> StoreError {
+    StoreError::Backend { action: "write a PRD as JSON", source: Box::new(error) }
+}
+
 /// An array as PostgreSQL writes it: there are no arrays of arrays of different lengths.
 fn literal(jobs: &[JobId]) -> String {
     let ids: Vec<_> = jobs.iter().map(ToString::to_string).collect();
@@ -174,11 +169,10 @@ fn leave_trail(write: &mut Write<'_>, record: &NewPrdRecord) {
 async fn answer_known(
     write: &mut Write<'_>,
     prds: &[NewPrdRecord],
-    requests: &[Value],
     answers: &mut Answers<Submitted>,
 ) -> Result<(), StoreError> {
     for item in answers.missing() {
-        let (Some(record), Some(request)) = (prds.get(item), requests.get(item)) else { continue };
+        let Some(record) = prds.get(item) else { continue };
         let key = record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned());
         let query = sqlx::query(concat!(
             "SELECT ",
@@ -199,7 +193,7 @@ async fn answer_known(
         let stored: Value = Named::new("PRD", &row).json("request")?;
         let answer = if key.is_none() || prd.request.idempotency_key != record.request.idempotency_key {
             Err(StoreError::conflict("PRD", prd.id, "exists already"))
-        } else if stored == *request {
+        } else if stored == serde_json::to_value(&record.request).map_err(unwritten)? {
             Ok(Submitted { prd, created: false })
         } else {
             let reason = "has the same idempotency key, but another request: use a new key for new work";
