@@ -95,6 +95,8 @@ fn evidence() -> Evidence {
             isolation: Isolation::None,
             wall: Duration::from_secs(1),
             fast_enough: true,
+            peak_memory: None,
+            cpu: None,
             output: String::new(),
         }),
         penalties: Vec::new(),

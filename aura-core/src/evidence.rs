@@ -8,9 +8,9 @@ use crate::{
     artifact::Submission,
     ids::{JobId, ModelId},
     model::ModelIdentity,
-    prd::{Language, seconds},
+    prd::{Language, maybe_seconds, seconds},
     standing::text_enum,
-    units::{Fraction, Penalty, Score},
+    units::{Fraction, Mebibytes, Penalty, Score},
 };
 
 text_enum!(
@@ -104,6 +104,12 @@ pub struct TestReport {
     pub wall: Duration,
     /// Whether the wall time was within what the suite calls fast enough.
     pub fast_enough: bool,
+    /// The most memory that all its processes held at once, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<Mebibytes>,
+    /// Processor time of all its processes, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_seconds", rename = "cpu_seconds")]
+    pub cpu: Option<Duration>,
     /// The end of what the command printed, cut to a bound.
     pub output: String,
 }

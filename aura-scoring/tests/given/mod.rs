@@ -45,6 +45,8 @@ pub(crate) fn report(outcomes: &[TestOutcome], end: RunEnd, fast_enough: bool) -
         isolation: Isolation::None,
         wall: Duration::from_millis(1500),
         fast_enough,
+        peak_memory: None,
+        cpu: None,
         output: String::new(),
     })
 }

@@ -7,8 +7,8 @@ use crate::{
         Component, EvidenceStrength, Isolation, PenaltyMark, RunEnd, Signals, TestCase, TestEvidence, TestOutcome,
         TestReport,
     },
-    prd::seconds,
-    units::Penalty,
+    prd::{maybe_seconds, seconds},
+    units::{Mebibytes, Penalty},
     verdict::TestCount,
 };
 
@@ -45,6 +45,10 @@ pub(crate) struct TestSummary {
     pub(crate) isolation: Isolation,
     #[serde(with = "seconds", rename = "wall_seconds")]
     pub(crate) wall: std::time::Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_memory: Option<Mebibytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "maybe_seconds", rename = "cpu_seconds")]
+    pub(crate) cpu: Option<std::time::Duration>,
     pub(crate) cases: Vec<TestCase>,
     pub(crate) output: String,
 }
@@ -61,6 +65,8 @@ impl TestSummary {
                 strength: report.strength,
                 isolation: report.isolation,
                 wall: report.wall,
+                peak_memory: report.peak_memory,
+                cpu: report.cpu,
                 cases,
                 output: tail(&report.output, MAX_OUTPUT),
             }

@@ -75,6 +75,8 @@ fn report(cases: Vec<TestCase>, strength: EvidenceStrength) -> TestReport {
         isolation: Isolation::None,
         wall: std::time::Duration::ZERO,
         fast_enough: false,
+        peak_memory: None,
+        cpu: None,
         output: String::new(),
     }
 }

@@ -111,6 +111,8 @@ mod tests {
             isolation: Isolation::None,
             wall: std::time::Duration::from_secs(1),
             fast_enough: true,
+            peak_memory: None,
+            cpu: None,
             output: String::new(),
         })
     }
