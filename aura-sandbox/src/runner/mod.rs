@@ -6,17 +6,17 @@ mod process;
 
 use std::{
     io,
-    path::PathBuf,
     process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use aura_core::{EvidenceStrength, Isolation, ReportFormat, SandboxError, TestReport, TestSuite, evidence::RunEnd};
+use aura_core::{EvidenceStrength, ReportFormat, SandboxError, TestReport, TestSuite, evidence::RunEnd};
 
 use crate::{
     Limits,
     beneath::Folder,
+    confinement::{Confinement, Task},
     path::WorkPath,
     report::{self, MAX_REPORT, Remains, tail},
     workspace::Slot,
@@ -28,7 +28,7 @@ use process::Running;
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
 /// The report's name in its private folder.
-const REPORT: &str = "report.xml";
+pub(crate) const REPORT: &str = "report.xml";
 /// How often the size of the workspace is looked at.
 const SIZE_EVERY: Duration = Duration::from_millis(500);
 /// How long what was printed is still read once the command has ended: a process that left the group may hold the
@@ -45,9 +45,7 @@ struct Prepared {
     environment: Environment,
     /// Sources of the tests that count; none when all do.
     counting: Vec<WorkPath>,
-    work: PathBuf,
-    report: Folder,
-    empty: PathBuf,
+    report: Arc<Folder>,
 }
 
 /// A command that has ended, with all processes of its group.
@@ -55,19 +53,26 @@ struct Executed {
     end: RunEnd,
     wall: Duration,
     remains: Remains,
+    used: process::Used,
     /// The end of what was printed.
     last: Vec<u8>,
 }
 
 /// Writes the suite's files over the work, runs its command and reads its report.
-pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) -> Result<TestReport, SandboxError> {
+pub(crate) async fn run(
+    slot: &Arc<Slot>,
+    suite: &TestSuite,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+) -> Result<TestReport, SandboxError> {
     let prepared = {
-        let (slot, suite) = (Arc::clone(slot), suite.clone());
-        crate::blocking(move || prepare(&slot, &suite)).await?
+        let (slot, suite, confinement) = (Arc::clone(slot), suite.clone(), Arc::clone(confinement));
+        crate::blocking(move || prepare(&slot, &suite, &confinement)).await?
     };
-    let Executed { end, wall, remains, last } = execute(slot, &prepared, suite.timeout, limits).await?;
+    let Executed { end, wall, remains, used, last } =
+        execute(slot, &prepared, suite.timeout, limits, confinement).await?;
     let reading = if end == RunEnd::Finished {
-        let (format, report, counting) = (suite.report, prepared.report, prepared.counting);
+        let (format, report, counting) = (suite.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
             let remains = Remains { file: read_report(&report), ..remains };
             let reading = report::read(format, &remains, &counting);
@@ -75,7 +80,7 @@ pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) ->
         })
         .await?;
         if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
-            missing_tool(&prepared.argv, &prepared.environment, &prepared.empty, &remains).await?;
+            missing_tool(&prepared, slot, limits, confinement, &remains).await?;
         }
         Some(reading)
     } else {
@@ -90,9 +95,11 @@ pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) ->
         cases,
         end,
         strength: EvidenceStrength::SameProcess,
-        isolation: Isolation::None,
+        isolation: confinement.capabilities().isolation,
         wall,
         fast_enough: wall <= suite.fast_enough,
+        peak_memory: used.peak_memory,
+        cpu: used.cpu,
         output,
     })
 }
@@ -104,7 +111,7 @@ fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
     format != ReportFormat::ExitCode && reading.cases.iter().any(|case| matches!(case.outcome, Passed | Failed))
 }
 
-fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
+fn prepare(slot: &Slot, suite: &TestSuite, confinement: &Confinement) -> Result<Prepared, SandboxError> {
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
     let paths = suite.files.iter().map(|file| {
@@ -124,18 +131,21 @@ fn prepare(slot: &Slot, suite: &TestSuite) -> Result<Prepared, SandboxError> {
     let (report, report_path) = folder("report")?;
     let (_, home) = folder("home")?;
     let (_, temporary) = folder("tmp")?;
-    let (_, empty) = folder("empty")?;
+    folder("empty")?;
+    if confinement.works_in_place() {
+        slot.hand_over().map_err(|source| cannot("hand the work over to its user", source))?;
+    }
     let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
     let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, work: slot.work_path(), report, empty })
+    Ok(Prepared { argv, environment, counting, report: Arc::new(report) })
 }
 
-/// A report that is too large or no plain file is as good as none.
+/// A report that is empty, too large or no plain file is as good as none.
 fn read_report(folder: &Folder) -> Option<Vec<u8>> {
-    folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok()
+    folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
 async fn execute(
@@ -143,10 +153,14 @@ async fn execute(
     prepared: &Prepared,
     timeout: Duration,
     limits: &Limits,
+    confinement: &Confinement,
 ) -> Result<Executed, SandboxError> {
-    let mut command = process::command(&prepared.argv, &prepared.environment, &prepared.work, limits.file_bytes);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running::start(&mut command).map_err(|source| not_started(&prepared.argv, source))?;
+    let task = task(&prepared.argv, &prepared.environment, slot, limits, true);
+    let started = confinement.command(&task).and_then(|mut confined| {
+        confined.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(confined)
+    });
+    let mut running = started.map_err(|source| not_started(&prepared.argv, source))?;
     let mut output = Output::of(running.child(), limits);
     let started = Instant::now();
     let deadline = tokio::time::sleep(timeout);
@@ -174,11 +188,22 @@ async fn execute(
         }
     };
     let wall = started.elapsed();
-    running.end().await;
+    let used = running.end().await;
     let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
     let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
     let output::Printed { stdout, stderr, last } = output.into_printed();
-    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, last })
+    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
+}
+
+fn task<'a>(
+    argv: &'a [String],
+    environment: &'a Environment,
+    slot: &'a Slot,
+    limits: &'a Limits,
+    with_work: bool,
+) -> Task<'a> {
+    let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
+    Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
 }
 
 /// Returns once the attempt's folders have grown past the bound, in bytes or in depth.
@@ -219,11 +244,15 @@ fn not_started(argv: &[String], source: io::Error) -> SandboxError {
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
 /// itself is asked, in an empty folder.
 async fn missing_tool(
-    argv: &[String],
-    environment: &Environment,
-    empty: &std::path::Path,
+    prepared: &Prepared,
+    slot: &Slot,
+    limits: &Limits,
+    confinement: &Confinement,
     remains: &Remains,
 ) -> Result<(), SandboxError> {
+    let (argv, environment) = (&prepared.argv, &prepared.environment);
+    let limits = Limits { file_bytes: PROBE_BYTES, ..*limits };
+    let answers = async |argv: &[String]| answers(&task(argv, environment, slot, &limits, false), confinement).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
     let program = argv.first().map(String::as_str).unwrap_or_default();
     let module = argv.iter().position(|part| part == "-m").and_then(|at| argv.get(at + 1));
@@ -231,7 +260,7 @@ async fn missing_tool(
         let probe =
             [program, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"];
         let probe: Vec<String> = probe.into_iter().chain([module.as_str()]).map(str::to_owned).collect();
-        if !answers(&probe, environment, empty).await {
+        if !answers(&probe).await {
             let name = environment.asked_for.as_str();
             return Err(SandboxError::Unavailable(format!(
                 "{name} -m {module} is missing: {name} -m pip install {module}"
@@ -239,7 +268,7 @@ async fn missing_tool(
         }
     }
     if environment.is_cargo && remains.code != Some(0) {
-        if !answers(&[program.to_owned(), "--version".to_owned()], environment, empty).await {
+        if !answers(&[program.to_owned(), "--version".to_owned()]).await {
             return Err(SandboxError::Unavailable(
                 "cargo does not run: install Rust, and choose a toolchain with `rustup default stable`".to_owned(),
             ));
@@ -251,10 +280,12 @@ async fn missing_tool(
     Ok(())
 }
 
-async fn answers(argv: &[String], environment: &Environment, folder: &std::path::Path) -> bool {
-    let mut command = process::command(argv, environment, folder, PROBE_BYTES);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut running) = Running::start(&mut command) else { return false };
+async fn answers(task: &Task<'_>, confinement: &Confinement) -> bool {
+    let started = confinement.command(task).and_then(|mut confined| {
+        confined.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(confined)
+    });
+    let Ok(mut running) = started else { return false };
     let code = tokio::time::timeout(PROBE, running.wait()).await;
     running.end().await;
     matches!(code, Ok(Ok(Some(0))))
