@@ -93,7 +93,7 @@ impl LocalSandboxBuilder {
         self
     }
 
-    /// Makes the folder, tries the back ends out, which takes some tens of milliseconds, and makes the sandbox.
+    /// Makes the folder, tries the back ends out, which takes some tens of milliseconds the first time, and makes the sandbox.
     ///
     /// # Errors
     /// [`SandboxError::Unavailable`] when no back end works here, with what is missing; [`SandboxError::Io`] when the
@@ -111,7 +111,7 @@ impl LocalSandboxBuilder {
             action: "make the folder for workspaces".to_owned(),
             source: source.into(),
         })?;
-        let (confinement, refused) = confinement::choose(&self.back_ends, &self.limits)?;
+        let (confinement, refused) = confinement::choose(&self.back_ends)?;
         Ok(LocalSandbox {
             slots: Mutex::default(),
             root: Arc::new(root),

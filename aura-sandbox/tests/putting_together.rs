@@ -299,6 +299,7 @@ fn the_sandbox_says_that_it_isolates_nothing() {
     assert!(notes.contains("no isolation"), "{notes}");
 }
 
+#[expect(clippy::unwrap_used, reason = "it always works")]
 fn unconfined() -> LocalSandbox {
     LocalSandbox::builder().back_ends([BackEnd::Unconfined]).build().unwrap()
 }

@@ -97,7 +97,11 @@ impl Line {
 
     /// The system's programs as on the host, and fresh `/proc` and `/dev`.
     fn system(&mut self) {
-        self.add(["--perms", "0755", "--dir", "/etc"]);
+        let files = reach::system_folders().chain(reach::system_files());
+        let above: BTreeSet<&Path> = files.flat_map(|path| path.ancestors().skip(1)).collect();
+        for folder in above.into_iter().filter(|folder| *folder != Path::new("/")) {
+            self.add(["--perms", "0755", "--dir"]).add([folder]);
+        }
         for path in reach::system_folders().chain(reach::system_files()) {
             match fs::read_link(path) {
                 Ok(target) if path.parent() == Some(Path::new("/")) => {

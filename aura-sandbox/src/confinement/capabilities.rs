@@ -75,6 +75,7 @@ pub(super) fn bubblewrap(cgroup: Option<&str>) -> Capabilities {
                 .to_owned(),
             memory_note(cgroup),
         ],
+        missing: Vec::new(),
     }
 }
 
@@ -107,5 +108,6 @@ pub(super) fn landlock(cgroup: Option<&str>, lends_user: bool) -> Capabilities {
         time: Enforced,
         ipc: Enforced,
         notes,
+        missing: Vec::new(),
     }
 }

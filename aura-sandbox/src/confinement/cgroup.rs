@@ -99,7 +99,7 @@ fn candidates(own: &str, mounts: &str) -> Vec<Cgroups> {
             let (before, after) = line.split_once(" - ")?;
             let mut after = after.split(' ');
             let is_kind = after.next() == Some(kind);
-            let has_option = option.is_empty() || after.last()?.split(',').any(|one| one == option);
+            let has_option = option.is_empty() || after.next_back()?.split(',').any(|one| one == option);
             let point = before.split(' ').nth(4)?;
             (is_kind && has_option).then(|| PathBuf::from(point))
         })

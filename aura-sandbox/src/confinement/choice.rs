@@ -5,7 +5,6 @@ use std::{fmt, str::FromStr};
 use aura_core::SandboxError;
 
 use super::{Confinement, Wrap, capabilities};
-use crate::Limits;
 
 /// What can stand between a test command and the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,13 +70,12 @@ impl fmt::Display for Refusal {
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] when none does.
-pub(crate) fn choose(wanted: &[BackEnd], limits: &Limits) -> Result<(Confinement, Vec<Refusal>), SandboxError> {
-    let mut refused = Vec::new();
+pub(crate) fn choose(wanted: &[BackEnd]) -> Result<(Confinement, Vec<Refusal>), SandboxError> {
+    let mut refused: Vec<Refusal> = Vec::new();
     for back_end in wanted {
-        match attempt(*back_end, limits) {
+        match attempt(*back_end) {
             Ok(mut confinement) => {
-                let notes = &mut confinement.capabilities.notes;
-                notes.extend(refused.iter().map(|refusal: &Refusal| format!("not used: {refusal}")));
+                confinement.capabilities.missing = refused.iter().map(Refusal::to_string).collect();
                 return Ok((confinement, refused));
             }
             Err(reason) => refused.push(Refusal { back_end: *back_end, reason }),
@@ -87,12 +85,11 @@ pub(crate) fn choose(wanted: &[BackEnd], limits: &Limits) -> Result<(Confinement
     Err(SandboxError::Unavailable(format!("no sandbox works on this machine ({})", reasons.join("; "))))
 }
 
-fn attempt(back_end: BackEnd, limits: &Limits) -> Result<Confinement, String> {
+fn attempt(back_end: BackEnd) -> Result<Confinement, String> {
     #[cfg(target_os = "linux")]
-    return linux(back_end, limits);
+    return linux(back_end);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = limits;
         match back_end {
             BackEnd::Unconfined => {
                 Ok(Confinement { wrap: Wrap::Unconfined, capabilities: capabilities::unconfined(None) })
@@ -107,7 +104,7 @@ fn attempt(back_end: BackEnd, limits: &Limits) -> Result<Confinement, String> {
 }
 
 #[cfg(target_os = "linux")]
-fn linux(back_end: BackEnd, limits: &Limits) -> Result<Confinement, String> {
+fn linux(back_end: BackEnd) -> Result<Confinement, String> {
     use super::{bubblewrap::Programs, cgroup::Cgroups, filter, identity, landlock::Locked, probe};
 
     let cgroups = Cgroups::find();
@@ -128,7 +125,7 @@ fn linux(back_end: BackEnd, limits: &Limits) -> Result<Confinement, String> {
         }
     };
     let mut confinement = Confinement { wrap, cgroups, capabilities: capabilities::unconfined(None) };
-    let through = probe::reached(&confinement, limits).map_err(|reason| match back_end {
+    let through = probe::reached(&confinement).map_err(|reason| match back_end {
         BackEnd::Bubblewrap => format!(
             "{reason} (it needs root, or user namespaces: sysctl kernel.unprivileged_userns_clone=1, \
              kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces above 0)"

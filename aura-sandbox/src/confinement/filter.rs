@@ -97,6 +97,15 @@ const REFUSED_ALONE: &[c_long] = &[
     libc::SYS_mq_unlink,
 ];
 
+/// Allowed on the calling process only when there are no namespaces: others of its user are out of reach.
+const ON_ITSELF_ALONE: &[c_long] = &[
+    libc::SYS_prlimit64,
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setattr,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+];
+
 /// Answered with success and without effect when there are no namespaces: a process that cannot leave its group dies with
 /// it, and programs that start a session mean no harm.
 const PRETENDED_ALONE: &[c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
@@ -141,7 +150,13 @@ pub(super) fn programs(reach: Reach) -> io::Result<Vec<BpfProgram>> {
             SeccompRule::new(vec![kind(libc::SOCK_RAW)?]).map_err(io::Error::other)?,
         ];
         refused.insert(libc::SYS_socketpair, pairs);
-        refused.insert(libc::SYS_prlimit64, vec![rule(0, Dword, Ne, 0)?]);
+        for call in ON_ITSELF_ALONE {
+            refused.insert(*call, vec![rule(0, Dword, Ne, 0)?]);
+        }
+        // The first argument says what the second is: a process, a group or a user.
+        for (call, process) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
+            refused.insert(call, vec![rule(0, Dword, Ne, process)?, rule(1, Dword, Ne, 0)?]);
+        }
     }
     let mut programs =
         vec![compile(refused, libc::EPERM.unsigned_abs())?, compile(always(UNKNOWN), libc::ENOSYS.unsigned_abs())?];

@@ -13,7 +13,7 @@ use landlock::{
 };
 use rustix::{
     process::{Gid, Uid},
-    thread::{CapabilitySet, CapabilitySets},
+    thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets},
 };
 use seccompiler::BpfProgram;
 
@@ -113,7 +113,10 @@ fn become_user(number: u32) -> io::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    rustix::thread::set_keep_capabilities(true)?;
+    // Keeps the one right over the change of user, and lets `access`, which tools ask before they open, see it, too.
+    let kept = CapabilitiesSecureBits::NO_SETUID_FIXUP | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED;
+    let no_root = CapabilitiesSecureBits::NO_ROOT | CapabilitiesSecureBits::NO_ROOT_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(kept | no_root)?;
     let (user, group) = (Uid::from_raw(number), Gid::from_raw(number));
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(group, group, group)?;

@@ -200,7 +200,10 @@ impl Confinement {
                 processes = Some(others + u64::from(task.limits.processes));
                 plain(task)?
             }
-            Wrap::Unconfined => plain(task)?,
+            Wrap::Unconfined => {
+                processes = cgroup.is_none().then(|| own_processes() + u64::from(task.limits.processes));
+                plain(task)?
+            }
         };
         let mut command = clean(command, task);
         if before.locked.is_none() {

@@ -1,6 +1,14 @@
 //! Tries a back end out with a small hostile program: what it can reach decides, not the version of anything.
 
-use std::{env, ffi::OsString, fs, io, path::Path, process, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    fs, io,
+    path::Path,
+    process,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{BackEnd, Confinement, Task};
 use crate::{Limits, workspace::private_folders};
@@ -42,8 +50,11 @@ macro_rules! call {
     }};
 }
 
-/// What is tried, and how it is called when it gets through. Those after the bar are for a filter that stands alone.
-const ATTEMPTS: &[(&str, fn() -> libc::c_long)] = &[
+/// What is said when it gets through, and the call.
+type Attempt = (&'static str, fn() -> libc::c_long);
+
+/// What is tried. Those at the end are for a filter that stands alone.
+const ATTEMPTS: &[Attempt] = &[
     ("it opens an internet socket", || call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0)),
     ("it opens an IPv6 socket", || call!(libc::SYS_socket, libc::AF_INET6, libc::SOCK_STREAM, 0)),
     ("it opens a netlink socket", || call!(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0)),
@@ -97,8 +108,23 @@ impl Trial {
     }
 }
 
-/// Everything that code under test could reach; an error says why the back end does not work at all.
-pub(super) fn reached(confinement: &Confinement, limits: &Limits) -> Result<Vec<String>, String> {
+/// What a back end let through, or why it does not work at all.
+type Outcome = Result<Vec<String>, String>;
+
+/// Everything that code under test could reach; an error says why the back end does not work at all. Tried once in the
+/// life of the process: what a machine offers does not change, and a service may make many sandboxes.
+pub(super) fn reached(confinement: &Confinement) -> Outcome {
+    static TRIED_OUT: Mutex<Vec<(BackEnd, Outcome)>> = Mutex::new(Vec::new());
+    let mut tried = TRIED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, outcome)) = tried.iter().find(|(back_end, _)| *back_end == confinement.back_end()) {
+        return outcome.clone();
+    }
+    let outcome = try_out(confinement);
+    tried.push((confinement.back_end(), outcome.clone()));
+    outcome
+}
+
+fn try_out(confinement: &Confinement) -> Outcome {
     let io = |error: io::Error| format!("it cannot be tried out: {error}");
     let slot = private_folders().prefix("aura-probe-").tempdir().map_err(io)?;
     for name in ["work", "report"].iter().chain(Task::WRITABLE) {
@@ -127,7 +153,7 @@ pub(super) fn reached(confinement: &Confinement, limits: &Limits) -> Result<Vec<
         variables: &variables,
         tools: &[],
         slot: &slot_path,
-        limits,
+        limits: &Limits::default(),
         user: confinement.lends_user().then(super::identity::unprivileged),
         with_work: true,
     };

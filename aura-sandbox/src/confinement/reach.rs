@@ -9,9 +9,10 @@ use std::{
 
 /// Folders of the system that hold programs and nobody's data.
 const FOLDERS: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/alternatives"];
-/// Files that programs of the system look at when they start.
-const FILES: &[&str] = &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime"];
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/alternatives", "/etc/perl"];
+/// Files that programs of the system look at when they start; some end when they may not.
+const FILES: &[&str] =
+    &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"];
 /// Hops of a chain of links that are followed.
 const MOST_LINKS: usize = 16;
 
