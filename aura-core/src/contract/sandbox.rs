@@ -93,6 +93,9 @@ pub struct Capabilities {
     pub ipc: Enforcement,
     /// What is enforced and what is not, for people.
     pub notes: Vec<String>,
+    /// Why nothing stronger is used here, and how to get it; empty when it is the strongest.
+    #[serde(default)]
+    pub missing: Vec<String>,
 }
 
 impl Capabilities {
@@ -110,6 +113,7 @@ impl Capabilities {
             time: none,
             ipc: none,
             notes,
+            missing: Vec::new(),
         }
     }
 }
