@@ -48,7 +48,7 @@ impl Locked {
         filters: Arc<Vec<BpfProgram>>,
         user: Option<u32>,
     ) -> io::Result<Self> {
-        let system = reach::system_folders().chain(reach::system_files()).map(PathBuf::from);
+        let system = reach::system_folders().chain(reach::system_files()).chain(reach::optional()).map(PathBuf::from);
         let readable = system.chain(tools.iter().cloned());
         let device = AccessFs::ReadFile | AccessFs::WriteFile;
         let rules = Ruleset::default()
