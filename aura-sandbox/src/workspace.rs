@@ -87,9 +87,11 @@ impl Slot {
         Ok((self.folder.make_child(name)?, self.path.join(name)))
     }
 
-    /// Makes the user that tests run as the owner of the workspace and the private folders.
+    /// Makes the user that tests run as the owner of the attempt's folders: beside this process, nobody else can enter.
     pub(crate) fn hand_over(&self) -> io::Result<()> {
         let Some(user) = self.user else { return Ok(()) };
+        self.root.let_through()?;
+        self.folder.own_by(user)?;
         for name in [WORK, "report", "home", "tmp", "empty"] {
             self.folder.make_child(name)?.give_to(user)?;
         }

@@ -98,9 +98,19 @@ impl Folder {
         walk_from(&self.0, "", 0, skip, visit)
     }
 
-    /// No other user is ever lent here.
+    /// No other user is ever lent here, nor let in.
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
     pub(crate) fn give_to(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    pub(crate) fn own_by(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    pub(crate) fn let_through(&self) -> io::Result<()> {
         Ok(())
     }
 

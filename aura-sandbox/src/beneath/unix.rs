@@ -163,6 +163,16 @@ impl Folder {
         self.give_from(Uid::from_raw(user), Gid::from_raw(user), 0)
     }
 
+    /// Makes a user the owner of the folder alone.
+    pub(crate) fn own_by(&self, user: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchown(&self.0, Some(Uid::from_raw(user)), Some(Gid::from_raw(user)))?)
+    }
+
+    /// Lets everybody pass through the folder to what they can name in it; nobody else can list it.
+    pub(crate) fn let_through(&self) -> io::Result<()> {
+        Ok(fchmod(&self.0, Mode::from_raw_mode(0o711))?)
+    }
+
     fn give_from(&self, user: Uid, group: Gid, depth: usize) -> io::Result<()> {
         if depth > MAX_WALK_DEPTH {
             return Err(too_deep());

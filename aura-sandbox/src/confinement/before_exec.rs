@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::landlock::Locked;
 
 /// How far code under test stands back behind the server, which has to be able to end it even while it forks without end.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 
 /// The steps, in the order of the fields.
 #[derive(Debug, Default)]

@@ -133,7 +133,11 @@ fn linux(back_end: BackEnd) -> Result<Confinement, String> {
         _ => reason,
     })?;
     if !through.is_empty() {
-        return Err(format!("a hostile program got through: {}", through.join(", ")));
+        let remedy = match back_end {
+            BackEnd::Landlock => " (a newer kernel keeps more: files from Linux 6.2 on, signals from 6.12)",
+            _ => "",
+        };
+        return Err(format!("a hostile program got through: {}{remedy}", through.join(", ")));
     }
     confinement.capabilities = match back_end {
         BackEnd::Bubblewrap => capabilities::bubblewrap(cgroup),

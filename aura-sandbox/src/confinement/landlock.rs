@@ -48,7 +48,7 @@ impl Locked {
         filters: Arc<Vec<BpfProgram>>,
         user: Option<u32>,
     ) -> io::Result<Self> {
-        let system = reach::system_folders().chain(reach::system_files()).map(PathBuf::from);
+        let system = reach::system_folders().chain(reach::system_files()).chain(reach::optional()).map(PathBuf::from);
         let readable = system.chain(tools.iter().cloned());
         let device = AccessFs::ReadFile | AccessFs::WriteFile;
         let rules = Ruleset::default()
@@ -102,11 +102,12 @@ const fn sets(all: CapabilitySet) -> CapabilitySets {
     CapabilitySets { effective: all, permitted: all, inheritable: all }
 }
 
-/// Becomes a user without rights, but for that to read what only the server's user can reach: the tools may lie in root's
-/// own home, and workspaces lie in a folder that nobody else can enter. Landlock decides what is read.
+/// Becomes a user without rights, but for that to read what only the server's user can reach, where the server has it: the
+/// tools may lie in root's own home. Landlock decides what is read.
 fn become_user(number: u32) -> io::Result<()> {
-    const READ: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
-    for capability in CapabilitySet::all().difference(READ).iter() {
+    let own = rustix::thread::capabilities(None)?.permitted;
+    let read = own.intersection(CapabilitySet::DAC_READ_SEARCH);
+    for capability in CapabilitySet::all().difference(read).iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // One that this kernel does not know.
             Ok(()) | Err(rustix::io::Errno::INVAL) => {}
@@ -121,7 +122,9 @@ fn become_user(number: u32) -> io::Result<()> {
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(group, group, group)?;
     rustix::thread::set_thread_res_uid(user, user, user)?;
-    rustix::thread::set_capabilities(None, sets(READ))?;
-    rustix::thread::configure_capability_in_ambient_set(READ, true)?;
+    rustix::thread::set_capabilities(None, sets(read))?;
+    if !read.is_empty() {
+        rustix::thread::configure_capability_in_ambient_set(read, true)?;
+    }
     Ok(())
 }

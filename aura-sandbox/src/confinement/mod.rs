@@ -16,7 +16,7 @@ mod identity;
 mod landlock;
 #[cfg(target_os = "linux")]
 mod probe;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod reach;
 
 use std::{
@@ -33,7 +33,7 @@ use crate::Limits;
 pub(crate) use cgroup::Cgroup;
 pub(crate) use choice::choose;
 pub use choice::{BackEnd, Refusal};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) use reach::tools;
 
 /// A command, and the folders that it works in.
@@ -49,6 +49,7 @@ pub(crate) struct Task<'a> {
     /// The attempt's own folder, with the workspace and the private folders in it.
     pub(crate) slot: &'a Path,
     /// Bounds.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are none for a process there"))]
     pub(crate) limits: &'a Limits,
     /// Whom it runs as, where the server lends another user than its own.
     #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "no user is lent there"))]
@@ -158,12 +159,9 @@ impl Confinement {
         return self.confine(task, None);
         #[cfg(not(target_os = "linux"))]
         {
-            let mut command = plain(task)?;
+            let command = plain(task)?;
             #[cfg(unix)]
-            {
-                command.process_group(0);
-                before_exec::BeforeExec { limits: limits(task, None) }.install(command.as_std_mut());
-            }
+            let command = limited(command, task);
             Ok(Confined { command })
         }
     }
@@ -172,12 +170,13 @@ impl Confinement {
     fn confine(&self, task: &Task<'_>, trial: Option<probe::Trial>) -> io::Result<Confined> {
         use std::sync::Arc;
 
+        let is_trial = trial.is_some();
         let mut before = before_exec::BeforeExec { trial, ..before_exec::BeforeExec::default() };
         let cgroup = self.cgroups.as_ref().map(|cgroups| cgroups.make(task.limits)).transpose()?;
         before.groups = cgroup.as_ref().map(Cgroup::doors).transpose()?.unwrap_or_default();
         let mut processes = None;
         let command = match &self.wrap {
-            Wrap::Bubblewrap { filters, .. } if trial.is_some() => {
+            Wrap::Bubblewrap { filters, .. } if is_trial => {
                 // What bubblewrap hands to the kernel is tried without bubblewrap.
                 before.locked = Some(landlock::Locked::filter_only(Arc::new(filters.clone())));
                 plain(task)?
@@ -226,6 +225,14 @@ fn plain(task: &Task<'_>) -> io::Result<Command> {
 /// Sees the chosen environment only, and dies with its handle.
 fn clean(mut command: Command, task: &Task<'_>) -> Command {
     command.env_clear().kill_on_drop(true).envs(task.variables.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// In a process group of its own, with limits.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn limited(mut command: Command, task: &Task<'_>) -> Command {
+    command.process_group(0);
+    before_exec::BeforeExec { limits: limits(task, None) }.install(command.as_std_mut());
     command
 }
 

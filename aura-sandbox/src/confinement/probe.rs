@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{CStr, CString, OsString},
     fs, io,
     path::Path,
     process,
@@ -35,8 +35,10 @@ echo end
 "#;
 
 /// System calls tried in the confined process in the command's place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Trial {
+    /// A file outside that anybody may write.
+    pub(super) outside: CString,
     /// Whether local sockets and signals to the server have to be refused, too.
     pub(super) alone: bool,
 }
@@ -51,24 +53,25 @@ macro_rules! call {
 }
 
 /// What is said when it gets through, and the call.
-type Attempt = (&'static str, fn() -> libc::c_long);
+type Attempt = (&'static str, fn(&CStr) -> libc::c_long);
 
 /// What is tried. Those at the end are for a filter that stands alone.
 const ATTEMPTS: &[Attempt] = &[
-    ("it opens an internet socket", || call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0)),
-    ("it opens an IPv6 socket", || call!(libc::SYS_socket, libc::AF_INET6, libc::SOCK_STREAM, 0)),
-    ("it opens a netlink socket", || call!(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0)),
-    ("it makes a user namespace", || call!(libc::SYS_unshare, libc::CLONE_NEWUSER)),
-    ("it mounts", || call!(libc::SYS_mount, 0, c"/".as_ptr(), 0, libc::MS_PRIVATE, 0)),
-    ("it reaches the kernel's keys", || call!(libc::SYS_keyctl, 0, -3, 1)),
-    ("it uses bpf", || call!(libc::SYS_bpf, 0, 0, 0)),
-    ("it uses io_uring", || call!(libc::SYS_io_uring_setup, 1, 0)),
-    ("it is traced", || call!(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0)),
-    ("it opens a local socket", || call!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0)),
-    ("it may signal the server", || {
+    ("it opens an internet socket", |_| call!(libc::SYS_socket, libc::AF_INET, libc::SOCK_DGRAM, 0)),
+    ("it opens an IPv6 socket", |_| call!(libc::SYS_socket, libc::AF_INET6, libc::SOCK_STREAM, 0)),
+    ("it opens a netlink socket", |_| call!(libc::SYS_socket, libc::AF_NETLINK, libc::SOCK_RAW, 0)),
+    ("it makes a user namespace", |_| call!(libc::SYS_unshare, libc::CLONE_NEWUSER)),
+    ("it mounts", |_| call!(libc::SYS_mount, 0, c"/".as_ptr(), 0, libc::MS_PRIVATE, 0)),
+    ("it reaches the kernel's keys", |_| call!(libc::SYS_keyctl, 0, -3, 1)),
+    ("it uses bpf", |_| call!(libc::SYS_bpf, 0, 0, 0)),
+    ("it uses io_uring", |_| call!(libc::SYS_io_uring_setup, 1, 0)),
+    ("it is traced", |_| call!(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0)),
+    ("it opens a local socket", |_| call!(libc::SYS_socket, libc::AF_UNIX, libc::SOCK_STREAM, 0)),
+    ("it may signal the server", |_| {
         let parent = rustix::process::Pid::as_raw(rustix::process::getppid());
         call!(libc::SYS_kill, parent, 0)
     }),
+    ("it cuts a file outside", |outside| call!(libc::SYS_truncate, outside.as_ptr(), 0)),
 ];
 /// How many of them any filter has to refuse.
 const ALWAYS: usize = 9;
@@ -77,10 +80,10 @@ const TRIED: i32 = 1 << 20;
 
 impl Trial {
     /// Tries everything; the answer goes to the server the way an error of exec would.
-    pub(super) fn result(self) -> io::Error {
+    pub(super) fn result(&self) -> io::Error {
         let mut through = 0;
         for (at, (_, attempt)) in ATTEMPTS.iter().enumerate() {
-            let error = if attempt() == -1 { io::Error::last_os_error().raw_os_error() } else { None };
+            let error = if attempt(&self.outside) == -1 { io::Error::last_os_error().raw_os_error() } else { None };
             let refused = matches!(error, Some(libc::EPERM | libc::EACCES | libc::ENOSYS));
             if !refused && (self.alone || at < ALWAYS) {
                 through |= 1 << at;
@@ -133,7 +136,7 @@ fn try_out(confinement: &Confinement) -> Outcome {
     // Open to everybody, so that no file permission does the sandbox's work.
     let outside = tempfile::Builder::new().prefix("aura-probe-").tempdir().map_err(io)?;
     fs::write(outside.path().join("secret"), "secret").map_err(io)?;
-    open_to_all(outside.path()).map_err(io)?;
+    open_to_all(&outside.path().join("secret")).and_then(|()| open_to_all(outside.path())).map_err(io)?;
 
     let namespaces = confinement.back_end() == BackEnd::Bubblewrap;
     let argv = [
@@ -157,7 +160,12 @@ fn try_out(confinement: &Confinement) -> Outcome {
         user: confinement.lends_user().then(super::identity::unprivileged),
         with_work: true,
     };
-    let trial = Trial { alone: !namespaces };
+    let secret =
+        CString::new(outside.path().join("secret").into_os_string().into_encoded_bytes()).map_err(io::Error::from);
+    if let Some(user) = task.user {
+        std::os::unix::fs::chown(&slot_path, Some(user), Some(user)).map_err(io)?;
+    }
+    let trial = Trial { outside: secret.map_err(io)?, alone: !namespaces };
     let mut through = Trial::read(confinement.confine(&task, Some(trial)).map_err(io)?.command.into_std().spawn())?;
     let mut confined = confinement.confine(&task, None).map_err(io)?;
     let printed = run(confined.command.as_std_mut())?;
@@ -169,9 +177,9 @@ fn try_out(confinement: &Confinement) -> Outcome {
     Ok(through)
 }
 
-fn open_to_all(folder: &Path) -> io::Result<()> {
+fn open_to_all(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777))
 }
 
 /// Runs the hostile program within its time, and gives what it printed.
@@ -209,9 +217,10 @@ fn read(printed: &str, namespaces: bool) -> Result<Vec<String>, String> {
     let mut through: Vec<String> =
         printed.lines().filter_map(|line| line.strip_prefix("reach: ")).map(str::to_owned).collect();
     // Short values are everywhere; a key is long.
-    let own = env::vars().filter(|(_, value)| value.len() >= 8);
+    let own = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut own = own.filter(|(_, value)| value.len() >= 8);
     let lines: std::collections::HashSet<&str> = printed.lines().collect();
-    if let Some((name, _)) = own.into_iter().find(|(name, value)| {
+    if let Some((name, _)) = own.find(|(name, value)| {
         !matches!(name.as_str(), "PATH" | "PWD") && lines.contains(format!("{name}={value}").as_str())
     }) {
         through.push(format!("it reads {name} of the server's environment"));

@@ -9,10 +9,12 @@ use std::{
 
 /// Folders of the system that hold programs and nobody's data.
 const FOLDERS: &[&str] =
-    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/alternatives", "/etc/perl"];
-/// Files that programs of the system look at when they start; some end when they may not.
-const FILES: &[&str] =
-    &["/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/localtime", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"];
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/etc/alternatives"];
+/// Files that programs of the system need to start.
+const FILES: &[&str] = &["/etc/ld.so.cache"];
+/// What programs do without where it is missing, but not where it may not be read.
+const OPTIONAL: &[&str] =
+    &["/etc/ld.so.conf", "/etc/localtime", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/perl"];
 /// Hops of a chain of links that are followed.
 const MOST_LINKS: usize = 16;
 
@@ -24,6 +26,11 @@ pub(super) fn system_folders() -> impl Iterator<Item = &'static Path> {
 /// The files of the system that are there.
 pub(super) fn system_files() -> impl Iterator<Item = &'static Path> {
     FILES.iter().map(Path::new).filter(|path| path.exists())
+}
+
+/// What would rather be missing than shut, where that cannot be had.
+pub(super) fn optional() -> impl Iterator<Item = &'static Path> {
+    OPTIONAL.iter().map(Path::new).filter(|path| path.exists())
 }
 
 /// The folders outside the system's that a program needs: its own installation, followed through links, and what the

@@ -78,9 +78,9 @@ impl Environment {
             let kept = ["SystemRoot", "PATHEXT"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
             variables.extend(kept.chain([("USERPROFILE", home.into()), ("TEMP", temporary.into())]));
         }
-        #[cfg(unix)]
+        #[cfg(target_os = "linux")]
         let tools = crate::confinement::tools(&found, &variables);
-        #[cfg(not(unix))]
+        #[cfg(not(target_os = "linux"))]
         let tools = Vec::new();
         Ok(Self { program: found, tools, asked_for: program.to_owned(), is_cargo, variables, path })
     }

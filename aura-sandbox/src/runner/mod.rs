@@ -14,7 +14,7 @@ use std::{
 };
 
 use aura_core::{
-    EvidenceStrength, Project, ReportFormat, SandboxError, TestReport, TestSuite, Tests, evidence::RunEnd,
+    EvidenceStrength, Isolation, Project, ReportFormat, SandboxError, TestReport, TestSuite, Tests, evidence::RunEnd,
 };
 
 use crate::{
@@ -296,6 +296,18 @@ async fn missing_tool(
     let limits = Limits { file_bytes: PROBE_BYTES, ..*limits };
     let answers = async |argv: &[String]| answers(&task(argv, environment, slot, &limits, false), confinement).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
+    if matches!(remains.code, Some(126 | 127)) {
+        // A shell's word for a program that it cannot start; the work can say so too.
+        let look = ["/bin/sh", "-c", "test -r \"$0\" && test -x \"$0\""].map(str::to_owned);
+        let look: Vec<String> = look.into_iter().chain(argv.first().cloned()).collect();
+        if confinement.capabilities().isolation > Isolation::None && !answers(&look).await {
+            return Err(SandboxError::Unavailable(format!(
+                "{} is out of reach in the sandbox: install it for everybody (its folders and files must be readable by \
+                 other users)",
+                environment.asked_for
+            )));
+        }
+    }
     let program = argv.first().map(String::as_str).unwrap_or_default();
     let module = argv.iter().position(|part| part == "-m").and_then(|at| argv.get(at + 1));
     if let Some(module) = module.filter(|module| stderr.contains(&format!("No module named {module}"))) {

@@ -13,6 +13,7 @@ behind_each! {
         cargo_runs,
         node_runs,
         a_missing_module_is_missing_inside_too,
+        saying_that_a_program_cannot_start_does_not_make_it_so,
         what_a_run_used_is_reported,
     }
 }
@@ -58,6 +59,13 @@ async fn a_missing_module_is_missing_inside_too(back_end: BackEnd) {
     let suite = TestSuite::project(vec![], ["python3", "-m", "no_such_module_x"], ReportFormat::Junit);
     let error = bench.sandbox.run_tests(&bench.workspace, &suite).await.unwrap_err();
     assert!(matches!(&error, SandboxError::Unavailable(reason) if reason.contains("pip install")), "{error}");
+}
+
+async fn saying_that_a_program_cannot_start_does_not_make_it_so(back_end: BackEnd) {
+    let bench = Bench::behind(back_end, Limits::default(), &[]).await;
+    for code in [126, 127] {
+        assert!(!bench.run(&crate::bench::sh(&format!("exit {code}"))).await.is_pass());
+    }
 }
 
 async fn what_a_run_used_is_reported(back_end: BackEnd) {
