@@ -35,7 +35,7 @@ async fn good_python_passes() {
     assert!(report.is_pass(), "{report:?}");
     let ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids, ["test_solution::test_small", "test_solution::test_large"]);
-    assert_eq!((report.strength, report.isolation), (EvidenceStrength::SameProcess, Isolation::None));
+    assert_eq!((report.strength, report.isolation), (EvidenceStrength::Twins, Isolation::None));
 }
 
 #[tokio::test]

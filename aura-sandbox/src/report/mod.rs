@@ -10,7 +10,7 @@ use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
 use crate::path::WorkPath;
 
-pub(crate) use excerpt::{MAX_MESSAGE, head, tail};
+pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail};
 
 /// Most tests that a report may hold.
 const MAX_CASES: usize = 10_000;

@@ -4,6 +4,7 @@ mod cases;
 mod environment;
 mod output;
 mod process;
+mod project;
 
 use std::{
     io,
@@ -13,15 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aura_core::{
-    EvidenceStrength, Project, ReportFormat, SandboxError, TestReport, TestSuite, Tests, evidence::RunEnd,
-};
+use aura_core::{Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd};
 
 use crate::{
     Limits,
     beneath::Folder,
     path::WorkPath,
-    report::{self, MAX_REPORT, Remains, tail},
+    report::{self, MAX_REPORT, Remains},
     workspace::Slot,
 };
 use environment::Environment;
@@ -68,23 +67,29 @@ struct Executed {
 /// Runs a suite's tests on the work.
 pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) -> Result<TestReport, SandboxError> {
     match &suite.tests {
-        Tests::Project(project) => run_project(slot, project, suite, limits).await,
+        Tests::Project(project) => project::run(slot, project, suite, limits).await,
         Tests::Cases(cases) => cases::run(slot, cases, suite, limits).await,
     }
 }
 
+/// What one run of a project's command left.
+struct Once {
+    end: RunEnd,
+    wall: Duration,
+    cases: Vec<TestCase>,
+    /// What is wrong with its report; empty when nothing is.
+    complaint: String,
+    /// The end of what was printed.
+    last: Vec<u8>,
+}
+
 /// Writes the suite's files over the work, runs its command and reads its report.
-async fn run_project(
-    slot: &Arc<Slot>,
-    project: &Project,
-    suite: &TestSuite,
-    limits: &Limits,
-) -> Result<TestReport, SandboxError> {
+async fn once(slot: &Arc<Slot>, project: &Project, timeout: Duration, limits: &Limits) -> Result<Once, SandboxError> {
     let prepared = {
         let (slot, project) = (Arc::clone(slot), project.clone());
         crate::blocking(move || prepare(&slot, &project)).await?
     };
-    let Executed { end, wall, remains, last } = execute(slot, &prepared, suite.timeout, limits).await?;
+    let Executed { end, wall, remains, last } = execute(slot, &prepared, timeout, limits).await?;
     let reading = if end == RunEnd::Finished {
         let (format, report, counting) = (project.report, prepared.report, prepared.counting);
         let (remains, reading) = crate::blocking(move || {
@@ -101,12 +106,7 @@ async fn run_project(
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    let mut output = tail(&last, limits.output_kept);
-    if !complaint.is_empty() {
-        output = format!("{output}\n[aura: {complaint}]");
-    }
-    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, output, ..report })
+    Ok(Once { end, wall, cases, complaint, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
