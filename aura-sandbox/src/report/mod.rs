@@ -5,6 +5,7 @@ mod cargo;
 mod excerpt;
 mod exit_code;
 mod junit;
+mod tap;
 
 use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
@@ -62,6 +63,7 @@ pub(crate) fn read(format: ReportFormat, remains: &Remains, counting: &[WorkPath
     let reading = match format {
         ReportFormat::Junit => junit::read(remains),
         ReportFormat::Cargo => cargo::read(remains, counting),
+        ReportFormat::Tap => tap::read(remains, counting),
         ReportFormat::ExitCode => exit_code::read(remains),
         _ => Reading::unreadable("this version cannot read such a report"),
     };
