@@ -146,7 +146,8 @@ mod tests {
         sort(&planned(), &["t::a", "t::b", "t::c"], cases(given))
     }
 
-    const ALL: [(&str, TestOutcome); 4] = [("t::a", Passed), ("t::b[1]", Passed), ("t::b[2]", Failed), ("t::c", Passed)];
+    const ALL: [(&str, TestOutcome); 4] =
+        [("t::a", Passed), ("t::b[1]", Passed), ("t::b[2]", Failed), ("t::c", Passed)];
 
     #[test]
     fn a_report_that_fits_is_sorted() {
@@ -183,10 +184,8 @@ mod tests {
     fn what_could_not_be_collected_is_kept_and_costs_its_tests() {
         let import = sorted(&[("t", Error)]).unwrap();
         assert_eq!((import.strays.len(), import.passed()), (1, 0));
-        let two = [
-            Planned { id: "t::a".into(), ..Planned::default() },
-            Planned { id: "u::b".into(), ..Planned::default() },
-        ];
+        let two =
+            [Planned { id: "t::a".into(), ..Planned::default() }, Planned { id: "u::b".into(), ..Planned::default() }];
         let partly = sort(&two, &["t::a", "u::b"], cases(&[("t::a", Passed), ("u", Error)])).unwrap();
         assert_eq!(partly.tests[1][0].outcome, Error);
     }

@@ -28,7 +28,12 @@ use self::{
     twins::Judged,
 };
 use super::{Once, once};
-use crate::{Limits, report::{head, tail}, steering, workspace::Slot};
+use crate::{
+    Limits,
+    report::{head, tail},
+    steering,
+    workspace::Slot,
+};
 
 /// Runs a project as often as it takes.
 pub(super) async fn run(
@@ -129,9 +134,10 @@ async fn run_planned(
     if let Some(stopped) = stopped {
         return Ok(stopped);
     }
-    let Judged { cases, forgeries, strength, notes } = twins::judge(plan, &sorted);
+    let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
     let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
-    if let Some(wrong) = ids::check(&project.expected, &cases).filter(|_| forgeries.is_empty()) {
+    let wrong = void.or_else(|| ids::check(&project.expected, &cases));
+    if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
         return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()])));
     }
     let output = with_notes(&[], limits, &notes);
@@ -161,7 +167,10 @@ fn without_skips_of_the_work(slot: &Slot, project: &Project, mut cases: Vec<Test
     let marks = |text: &str| MARKS.iter().any(|mark| text.to_lowercase().contains(mark));
     let base = slot.base_tests();
     let tests_are_given = !base.is_empty()
-        || project.files.iter().any(|file| crate::path::WorkPath::parse(&file.path).is_ok_and(|p| steering::is_test(&p)));
+        || project
+            .files
+            .iter()
+            .any(|file| crate::path::WorkPath::parse(&file.path).is_ok_and(|p| steering::is_test(&p)));
     let may_skip = !tests_are_given
         || project.files.iter().any(|file| marks(&file.text))
         || base.values().any(|text| marks(&String::from_utf8_lossy(text)));

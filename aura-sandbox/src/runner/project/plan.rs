@@ -142,8 +142,11 @@ fn prepare(slot: &Slot, project: &Project, pytest: &Pytest) -> Result<Result<Fou
     if let Some(settings) = settings(slot, &files) {
         return Ok(Err(format!("{settings} may have pytest run other tests: leave it out, or give `expected`")));
     }
-    let pristine: Vec<SourceFile> =
-        files.iter().filter(|(path, _)| pytest.collects(path)).map(|(path, text)| SourceFile::new(path, text)).collect();
+    let pristine: Vec<SourceFile> = files
+        .iter()
+        .filter(|(path, _)| pytest.collects(path))
+        .map(|(path, text)| SourceFile::new(path, text))
+        .collect();
     if pristine.is_empty() {
         return Ok(Err("neither the suite nor the context brings a test file".to_owned()));
     }
@@ -165,8 +168,7 @@ fn prepare(slot: &Slot, project: &Project, pytest: &Pytest) -> Result<Result<Fou
         Err(error) => return Ok(Err(error.to_string())),
     };
     let argv = [&environment.program.to_string_lossy(), "-I", "-c", PROGRAM].map(str::to_owned).to_vec();
-    let prepared =
-        Prepared { argv, environment, counting: Vec::new(), work: empty.clone(), report, empty, input };
+    let prepared = Prepared { argv, environment, counting: Vec::new(), work: empty.clone(), report, empty, input };
     Ok(Ok((prepared, pristine)))
 }
 

@@ -8,7 +8,7 @@ use super::{
     plan::{Kind, Plan, Planned, Twin},
 };
 
-/// How many failed tests may have a twin that passed: bad work may give the one wrong value that a twin happens to expect.
+/// How many failed tests may have a twin that passed without an accusation: bad work may give the one wrong value that a twin expects.
 const COINCIDENCES: usize = 1;
 /// How many reasons for weak evidence are told.
 const TOLD: usize = 5;
@@ -18,6 +18,8 @@ const TOLD: usize = 5;
 pub(super) struct Judged {
     pub(super) cases: Vec<TestCase>,
     pub(super) forgeries: Vec<String>,
+    /// Why the result counts for nothing although nobody is accused.
+    pub(super) void: Option<String>,
     pub(super) strength: EvidenceStrength,
     /// Why the evidence is weak, for people.
     pub(super) notes: Vec<String>,
@@ -42,13 +44,21 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
             for (own, copy) in own.iter().zip(copies) {
                 match (own.outcome, copy.outcome) {
                     (TestOutcome::Passed, TestOutcome::Passed) => {
-                        forgeries.push(format!("{} passed also where it expected something wrong: {}", test.id, twin.expects));
+                        forgeries.push(format!(
+                            "{} passed also where it expected something wrong: {}",
+                            test.id, twin.expects
+                        ));
                     }
                     (TestOutcome::Failed | TestOutcome::Error, TestOutcome::Passed) if twin.kind == Kind::Value => {
-                        twisted.push(format!("{} failed, and passed where it expected something wrong: {}", test.id, twin.expects));
+                        twisted.push(format!(
+                            "{} failed, and passed where it expected something wrong: {}",
+                            test.id, twin.expects
+                        ));
                     }
                     (TestOutcome::Passed, _) if !failed_as_it_must(twin, copy) => {
-                        doubt.get_or_insert_with(|| "its twin ended by something else than a failed assertion".to_owned());
+                        doubt.get_or_insert_with(|| {
+                            "its twin ended by something else than a failed assertion".to_owned()
+                        });
                     }
                     _ => {}
                 }
@@ -62,13 +72,17 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
         }
         cases.extend(own.iter().map(|case| own_case(plan, test, number, case)));
     }
-    // One may happen; more are somebody who reads the tests and guesses which to believe.
-    if twisted.len() > COINCIDENCES {
+    // One may happen, if rarely; more are somebody who reads the tests and guesses which to believe. Either way, what passed beside it
+    // may have been guessed too.
+    let void = if twisted.len() > COINCIDENCES {
         forgeries.append(&mut twisted);
-    }
-    let is_proven = weak.is_empty() && proven > 0 && runs.len() == plan.runs.len();
+        None
+    } else {
+        twisted.pop()
+    };
+    let is_proven = forgeries.is_empty() && weak.is_empty() && proven > 0 && runs.len() == plan.runs.len();
     let strength = if is_proven { EvidenceStrength::Twins } else { EvidenceStrength::SameProcess };
-    Judged { cases, forgeries, strength, notes: notes(plan, proven, weak) }
+    Judged { cases, forgeries, void, strength, notes: notes(plan, proven, weak) }
 }
 
 fn notes(plan: &Plan, proven: usize, weak: Vec<String>) -> Vec<String> {
@@ -76,7 +90,9 @@ fn notes(plan: &Plan, proven: usize, weak: Vec<String>) -> Vec<String> {
     let mut notes = vec![ran];
     if !weak.is_empty() {
         let more = weak.len().saturating_sub(TOLD);
-        notes.push(format!("{proven} tests were proven by twins that failed; these were not, so that the result could be forged:"));
+        notes.push(format!(
+            "{proven} tests were proven by twins that failed; these were not, so that the result could be forged:"
+        ));
         notes.extend(weak.into_iter().take(TOLD));
         if more > 0 {
             notes.push(format!("and {more} more"));

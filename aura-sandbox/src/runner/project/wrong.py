@@ -53,7 +53,7 @@ def wrong_int(v, far):
         return v + rng.choice((-1, 1)) * (size + 10) * rng.randint(1, 3)
     # Close to plausible, and none that a usual mistake would give.
     shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2, v * v}
-    reach = max(40, size // 2)
+    reach = max(60, size // 2)
     while True:
         new = v + rng.randint(-reach, reach)
         if new not in shunned and (v < 0 or new >= 0):
