@@ -63,8 +63,8 @@ pub enum Tests {
 /// - Anything else, and tests whose right value is not written out where a twin can change it: `same_process`. Code in the same process
 ///   can patch the tool and write any report.
 ///
-/// What twins cannot stop: work that guesses which copy is the true one (it is right about `n` tests in one of `2^n` cases or fewer, and
-/// a wrong guess about a value makes the result void or a forgery); a table of answers of tests that the model was shown; and, in a
+/// What twins cannot stop: work that guesses which copy is the true one (for `n` tests that it cannot pass honestly it is right in one
+/// of `2^n` cases or fewer, and a wrong guess about a value makes the result void or a forgery); a table of answers of tests that the model was shown; and, in a
 /// sandbox that isolates nothing, a look into the memory of this process or at other workspaces. Use [`Cases`] or keep tests hidden
 /// where that matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use crate::path::WorkPath;
 pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail};
 
 /// Most tests that a report may hold.
-const MAX_CASES: usize = 10_000;
+pub(crate) const MAX_CASES: usize = 10_000;
 /// Largest report that is read, in bytes.
 pub(crate) const MAX_REPORT: u64 = 4 << 20;
 

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Reads the files and writes the copies.
-const PROGRAM: &str = concat!(include_str!("wrong.py"), "\n", include_str!("tests.py"));
+const PROGRAM: &str =
+    concat!(include_str!("wrong.py"), "\n\n", include_str!("assertions.py"), "\n\n", include_str!("tests.py"));
 /// How long that may take: it reads a few files.
 const WITHIN: Duration = Duration::from_secs(10);
 /// Most that it may print, in bytes: every file once for each run.

@@ -1,6 +1,4 @@
-
-
-# ---- which tests there are ----
+# Which tests there are, and the copies of them: the last part of the program that begins in wrong.py.
 
 FINE_MARKS = ("staticmethod", "patch", "patch.object", "patch.dict", "patch.multiple")
 
