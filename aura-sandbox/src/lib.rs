@@ -10,6 +10,8 @@
 //! 5. `discard` removes the folder.
 
 mod beneath;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod patch;
 mod path;

@@ -80,8 +80,6 @@ async fn no_attack_of_a_half_passes(half: usize) {
     let mut wrong = Vec::new();
     for (name, text) in attacks().filter(|(name, _)| !is_control(name)).skip(half).step_by(2) {
         let report = by(&suite, text).await;
-        let (forged, passed) = (report.forgeries.len(), report.count(TestOutcome::Passed));
-        println!("{name}: {} with {passed} passed, {forged} forgeries, {}", report.end, report.strength);
         let honest = if name.starts_with("KNOWS") { 1.0 / 18.0 } else { 0.0 };
         if report.is_pass() || score(&report) > honest {
             wrong.push(format!("{name}: {report:#?}"));

@@ -308,6 +308,7 @@ def trace(frame, event, arg):
         last = max(line for _, _, line in frame.f_code.co_lines() if line)
         try:
             if frame.f_lineno < last: frame.f_lineno = last
+            return None
         except ValueError: pass
     return trace
 sys.settrace(trace)

@@ -126,11 +126,19 @@ async fn run_planned(
             }
         }
         let (slot, kept) = (Arc::clone(slot), before.clone());
-        crate::blocking(move || Ok(kept.restore(slot.work()))).await?;
+        crate::blocking(move || {
+            kept.restore(slot.work());
+            Ok(())
+        })
+        .await?;
     }
     let (slot, mut files) = (Arc::clone(slot), plan.pristine.clone());
     files.extend(project.files.iter().cloned());
-    crate::blocking(move || Ok(restore::write(slot.work(), &files))).await?;
+    crate::blocking(move || {
+        restore::write(slot.work(), &files);
+        Ok(())
+    })
+    .await?;
     if let Some(stopped) = stopped {
         return Ok(stopped);
     }
