@@ -256,6 +256,10 @@ async fn hr_decides_once_by_the_documents_rule_and_keeps_the_two_best() {
     let after = standings().await;
     assert!(after.iter().any(|(_, standing, active)| *standing == Standing::Suspended && !active), "{after:?}");
     assert!(after.iter().any(|(_, standing, active)| *standing == Standing::Restricted && *active), "{after:?}");
+    assert!(
+        after.iter().all(|(_, standing, _)| *standing != Standing::Senior),
+        "an exit code proves too little: {after:?}"
+    );
     let decided = orchestra.promotions(None, 100).await.expect("promotions").len();
     for _ in 0..10 {
         clock.advance(Duration::from_secs(3600));

@@ -31,7 +31,8 @@ struct CasesInFull {
     fast_enough: Option<f64>,
 }
 
-/// Tests: the text of a test file (pytest source for Python, an integration test for Rust), or a whole suite.
+/// Tests: the text of a test file (pytest source for Python, an integration test for Rust, `node:test` source for JavaScript), or a whole
+/// suite.
 pub(crate) fn tests(value: Option<Value>, language: Language) -> Result<Option<TestSuite>, Problem> {
     match value {
         None | Some(Value::Null) => Ok(None),
@@ -39,9 +40,10 @@ pub(crate) fn tests(value: Option<Value>, language: Language) -> Result<Option<T
         Some(Value::String(source)) => match language {
             Language::Python => Ok(Some(TestSuite::pytest(source))),
             Language::Rust => Ok(Some(TestSuite::cargo(source))),
+            Language::Javascript => Ok(Some(TestSuite::node(source))),
             _ => Err(Problem::invalid(
                 "tests",
-                "tests: text is read as tests for python and rust only; for this language give an object with call and cases, or with files, command and report",
+                "tests: text is read as tests for python, rust and javascript only; for this language give an object with call and cases, or with files, command and report",
             )),
         },
         Some(value @ Value::Object(_)) => in_full(value).map(Some),
@@ -113,6 +115,8 @@ mod tests {
         assert_eq!(python, TestSuite::pytest("from solution import f"));
         let rust = tests(Some(json!("use solution::f;")), Language::Rust).unwrap().unwrap();
         assert_eq!(rust, TestSuite::cargo("use solution::f;"));
+        let javascript = tests(Some(json!("require('node:test')")), Language::Javascript).unwrap().unwrap();
+        assert_eq!(javascript, TestSuite::node("require('node:test')"));
         assert!(tests(Some(json!("anything")), Language::Text).is_err());
         assert_eq!(tests(Some(json!(" ")), Language::Python).unwrap(), None);
     }

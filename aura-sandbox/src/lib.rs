@@ -12,6 +12,8 @@
 
 mod beneath;
 mod confinement;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod limits;
 mod local_sandbox;
 mod patch;

@@ -111,7 +111,7 @@ fn is_importable(rest: &str) -> bool {
 }
 
 /// Whether a configuration file names pytest; TOML can also spell the name with escapes.
-fn can_configure_pytest(text: &str) -> bool {
+pub(crate) fn can_configure_pytest(text: &str) -> bool {
     text.to_lowercase().contains("pytest") || text.contains("\\u") || text.contains("\\U") || text.contains("\\x")
 }
 

@@ -127,6 +127,11 @@ impl Slot {
         Ok(counting)
     }
 
+    /// The test files among those that the work started from, as they were then.
+    pub(crate) fn base_tests(&self) -> BTreeMap<WorkPath, Vec<u8>> {
+        self.tests.lock().unwrap_or_else(PoisonError::into_inner).base.clone()
+    }
+
     /// Removes all of it.
     pub(crate) fn remove(&self) -> io::Result<()> {
         if !self.removed.swap(true, Ordering::AcqRel) {

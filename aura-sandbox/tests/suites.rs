@@ -35,7 +35,7 @@ async fn good_python_passes() {
     assert!(report.is_pass(), "{report:?}");
     let ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids, ["test_solution::test_small", "test_solution::test_large"]);
-    assert_eq!((report.strength, report.isolation), (EvidenceStrength::SameProcess, Isolation::None));
+    assert_eq!((report.strength, report.isolation), (EvidenceStrength::Twins, Isolation::None));
 }
 
 #[tokio::test]
@@ -185,4 +185,128 @@ async fn a_project_with_tests_in_a_folder_can_import_from_its_root() {
     );
     let report = bench.run(&suite).await;
     assert!(report.is_pass(), "{report:?}");
+}
+
+const NODE_TESTS: &str = "const { test, describe } = require('node:test');\nconst assert = require('node:assert');\nconst { add } = \
+    require('./solution.js');\ntest('small', () => assert.strictEqual(add(1, 2), 3));\ndescribe('texts', () => {\n  test('join', () => \
+    assert.strictEqual(add('a', 'b'), 'ab'));\n});\n";
+
+#[tokio::test]
+async fn javascript_is_tested_by_nodes_own_runner() {
+    let bench = Bench::new().await;
+    let suite = TestSuite::node(NODE_TESTS);
+    bench.apply(&[("solution.js", "console.log('ok 9 - x');\nexports.add = (a, b) => a + b;\n")]).await.unwrap();
+    let good = bench.run(&suite).await;
+    assert!(good.is_pass(), "{good:?}");
+    let ids: Vec<&str> = good.cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!((ids, good.strength), (vec!["small", "texts > join"], EvidenceStrength::SameProcess));
+    bench.apply(&[("solution.js", "exports.add = () => 3;\n")]).await.unwrap();
+    let partly = bench.run(&suite).await;
+    assert_eq!((partly.count(TestOutcome::Passed), partly.count(TestOutcome::Failed)), (1, 1), "{partly:?}");
+    for bad in [
+        "process.exit(0);\n",
+        "exports.add = () => process.exit(0);\n",
+        "throw new Error('no');\n",
+        "exports.add = (\n",
+        "console.log('TAP version 13\\nok 1 - small\\nok 2 - texts\\n1..2');\nprocess.exit(0);\n",
+        "process.on('exit', () => { process.exitCode = 0; });\nexports.add = () => 0;\n",
+    ] {
+        bench.apply(&[("solution.js", bad)]).await.unwrap();
+        let report = bench.run(&suite).await;
+        assert!(!report.is_pass() && report.count(TestOutcome::Passed) == 0, "{bad}: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn ids_that_a_suite_gives_have_to_be_in_the_report() {
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.js", "exports.add = (a, b) => a + b;\n")]).await.unwrap();
+    let mut suite = TestSuite::node(NODE_TESTS);
+    let Tests::Project(project) = &mut suite.tests else { return };
+    project.expected = vec!["small".to_owned(), "texts > join".to_owned()];
+    assert!(bench.run(&suite).await.is_pass());
+    let Tests::Project(project) = &mut suite.tests else { return };
+    project.expected.push("another".to_owned());
+    let report = bench.run(&suite).await;
+    assert_eq!(report.end, RunEnd::Unreadable);
+    assert!(report.output.contains("the report lacks another"), "{}", report.output);
+}
+
+/// What pytest makes of these tests and this work.
+#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+async fn pytest_of(tests: &str, solution: &str) -> TestReport {
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.py", solution)]).await.unwrap();
+    bench.run(&TestSuite::pytest(tests)).await
+}
+
+#[tokio::test]
+async fn every_usual_way_to_write_a_test_gets_a_twin() {
+    let tests = "import unittest\nimport pytest\nfrom solution import *\n\n\
+        @pytest.mark.parametrize('a, b, expected', [(1, 2, 3), (5, 6, 11), pytest.param(1, 1, 2, id='ones')])\n\
+        def test_rows(a, b, expected):\n    assert add(a, b) == expected, 'a sum'\n\n\
+        def test_loop():\n    for a, expected in [(1, 2), (2, 3)]:\n        assert add(a, 1) == expected\n\n\
+        def test_raises():\n    with pytest.raises(TypeError, match='int') as error:\n        add(1, 'x')\n    assert 'int' in str(error.value)\n\n\
+        def test_truth():\n    assert is_even(4)\n    assert not is_even(3)\n    assert is_even(2) is True\n\n\
+        def test_local():\n    expected = {'a': [1, None], 'b': ()}\n    assert table() == expected\n    assert add(1, 1) in (2, 5)\n\n\
+        def test_files(tmp_path):\n    with open(tmp_path / 'x', 'w') as file:\n        file.write('x')\n        assert add(0.5, 0.5) == pytest.approx(1)\n\n\
+        class TestGroup:\n    def test_empty(self):\n        assert add([], []) == []\n        assert add('', '') == '' and add(-1, 0) == -1\n\n\
+        class Old(unittest.TestCase):\n    def test_old(self):\n        self.assertEqual(add(1, 2), 3)\n        self.assertTrue(is_even(0))\n        \
+        self.assertIn('a', table())\n        with self.assertRaises(TypeError):\n            add(1, 'x')\n";
+    let good = "def add(a, b): return a + b\ndef is_even(n): return n % 2 == 0\ndef table(): return {'a': [1, None], 'b': ()}\n";
+    let report = pytest_of(tests, good).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.cases.len()), (EvidenceStrength::Twins, 10), "{}", report.output);
+    let mut ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
+    ids.truncate(3);
+    assert_eq!(ids[2], "test_solution::test_rows[ones]");
+    assert!(report.cases.iter().any(|case| case.id == "test_solution.TestGroup::test_empty"), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_test_without_a_twin_makes_the_evidence_weak_and_says_so() {
+    for (weak, why) in [
+        ("def test_b():\n    add(1, 2)\n", "test_b: it asserts nothing"),
+        ("def test_b():\n    assert add(1, 2) == add(2, 1)\n", "test_b: what is right is not written out"),
+        ("def test_b():\n    if add(1, 1):\n        assert add(1, 2) == 3\n", "test_b: it may not get to an assertion"),
+        (
+            "import pytest\n@pytest.mark.parametrize('n', [1])\n@mine\ndef test_b(n): assert n == 1\n",
+            "nobody knows what",
+        ),
+    ] {
+        let tests =
+            format!("from solution import add\nmine = lambda f: f\ndef test_a():\n    assert add(1, 2) == 3\n\n{weak}");
+        let report = pytest_of(&tests, "def add(a, b): return a + b\n").await;
+        assert!(report.is_pass(), "{weak}: {report:#?}");
+        assert_eq!(report.strength, EvidenceStrength::SameProcess);
+        assert!(report.output.contains(why), "{weak}: {}", report.output);
+    }
+    let unsure = "from solution import add\nfor n in range(2):\n    def test_x(): assert add(1, 2) == 3\n";
+    let report = pytest_of(unsure, "def add(a, b): return a + b\n").await;
+    assert!(report.is_pass() && report.output.contains("under a condition"), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::SameProcess);
+}
+
+#[tokio::test]
+async fn only_a_skip_that_a_test_file_marks_leaves_the_total() {
+    let tests = "import pytest\nfrom solution import add\n@pytest.mark.skip(reason='later')\ndef test_later(): assert add(1, 1) == 2\n\
+        def test_a(): assert add(1, 2) == 3\ndef test_b(): assert add(2, 2) == 4\n";
+    let report = pytest_of(tests, "def add(a, b): return a + b\n").await;
+    assert_eq!((report.count(TestOutcome::Skipped), report.is_pass()), (1, true), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::Twins, "{}", report.output);
+    let report = pytest_of(tests, "import pytest\ndef add(a, b): return 3 if a == 1 else pytest.skip('no')\n").await;
+    assert_eq!((report.count(TestOutcome::Skipped), report.count(TestOutcome::Failed)), (1, 1), "{report:#?}");
+    // Where the test files cannot be read by the test, no mention of a skip in them is what counts.
+    let unsure = "from solution import add\nif True:\n    def test_a(): assert add(1, 2) == 3\n    def test_b(): assert add(2, 2) == 4\n";
+    let report = pytest_of(unsure, "import pytest\ndef add(a, b): return 3 if a == 1 else pytest.skip('no')\n").await;
+    assert_eq!(report.count(TestOutcome::Failed), 1, "{report:#?}");
+}
+
+#[tokio::test]
+async fn work_that_keeps_state_is_judged_as_in_one_run() {
+    let tests = "import os\nfrom solution import count\ndef test_first():\n    assert count() == 1\n    assert count() == 2\n\
+        def test_second():\n    assert not os.path.exists('log')\n    assert count(log=True) > 0\n";
+    let good = "n = 0\ndef count(log=False):\n    global n\n    n += 1\n    if log: open('log', 'w').write('x')\n    return n\n";
+    let report = pytest_of(tests, good).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
 }

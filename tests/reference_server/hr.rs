@@ -50,7 +50,9 @@ fn start(folder: &Path, database: &str, models: &str) -> Server {
 
 /// Submits jobs for one model, by turns to each of the nodes; answers with the ids of their PRDs.
 async fn submit(nodes: &[&Server], model: &str, count: usize) -> Vec<String> {
-    let tests = json!({ "files": [], "command": ["sh", "-c", "grep -q return solution.py"], "report": "exit_code" });
+    // HR promotes on evidence that the work cannot forge only.
+    let call = json!({ "function": { "language": "python", "file": "solution.py", "name": "add" } });
+    let tests = json!({ "call": call, "cases": [{ "args": [1, 2], "expected": 3 }] });
     let body = json!({ "prompt": "Write add(a, b)", "model": model, "tests": tests });
     let mut ids = Vec::new();
     for node in nodes.iter().cycle().take(count) {

@@ -51,6 +51,22 @@ pub enum Tests {
 }
 
 /// Test files and the command that runs them. Tests and work share a process, so that this proves less than [`Cases`].
+///
+/// What a sandbox does about it, and how the report names what is left by its [`strength`](crate::EvidenceStrength):
+///
+/// - Whatever the command: the suite's files win over the work's, files that steer tests are refused, a report that contradicts the
+///   exit code or holds other ids than `expected` proves nothing, and a skip that no test file mentions is a failure.
+/// - pytest with a JUnit report: the ids are read from the test files, and the suite is run two to four times, each time with one copy
+///   of every test under a random name: the test itself, or a twin that expects something wrong. A test that passes in both forms is a
+///   forgery. When each test that passed has a twin that failed, the strength is `twins`. `timeout` is for all runs together, and the
+///   longest one is what may be fast enough.
+/// - Anything else, and tests whose right value is not written out where a twin can change it: `same_process`. Code in the same process
+///   can patch the tool and write any report.
+///
+/// What twins cannot stop: work that guesses which copy is the true one (for `n` tests that it cannot pass honestly it is right in one
+/// of `2^n` cases or fewer, and a wrong guess about a value makes the result void or a forgery); a table of answers of tests that the model was shown; and, in a
+/// sandbox that isolates nothing, a look into the memory of this process or at other workspaces. Use [`Cases`] or keep tests hidden
+/// where that matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Test files, written into the workspace after the model's work, so that they win.
@@ -86,6 +102,14 @@ impl TestSuite {
         let manifest = "[package]\nname = \"solution\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n";
         let files = vec![SourceFile::new("Cargo.toml", manifest), SourceFile::new("tests/solution.rs", source)];
         Self::project(files, ["cargo", "test", "--offline", "--no-fail-fast"], ReportFormat::Cargo)
+    }
+
+    /// Tests of Node's own test runner, `node:test`, that load the work from `./solution.js`.
+    #[must_use]
+    pub fn node(source: impl Into<String>) -> Self {
+        // The file is named, so that Node looks for no tests among the work.
+        let command = ["node", "--test", "--test-reporter=tap", "solution.test.js"];
+        Self::project(vec![SourceFile::new("solution.test.js", source)], command, ReportFormat::Tap)
     }
 
     /// Any files and any command.

@@ -257,5 +257,23 @@ mod tests {
         fn no_output_makes_the_reader_panic(text in r"((running|test|result:|ok|FAILED|[0-9]{1,25}|tests|\.\.\.|\. |; |passed|----|stdout|\n| )){0,30}") {
             let _ = reading(0, &text, &text);
         }
+
+        #[test]
+        fn what_adds_up_is_read_as_it_is_and_what_does_not_is_unreadable(outcomes in proptest::collection::vec(0..3_usize, 0..12), off in 0..2_usize) {
+            let words = ["ok", "FAILED", "ignored"];
+            let count = |kind| outcomes.iter().filter(|outcome| **outcome == kind).count();
+            let lines: String = outcomes.iter().enumerate().map(|(at, kind)| format!("test t{at} ... {}\n", words[*kind])).collect();
+            let (passed, failed, ignored) = (count(0) + off, count(1), count(2));
+            let stdout = format!("running {} tests\n{lines}\ntest result: ok. {passed} passed; {failed} failed; {ignored} ignored; \
+                0 measured; 0 filtered out\n", outcomes.len());
+            let reading = reading(if failed > 0 { 101 } else { 0 }, &stdout, "     Running tests/a.rs (x)\n");
+            let kinds = [TestOutcome::Passed, TestOutcome::Failed, TestOutcome::Skipped];
+            if off == 0 {
+                let seen: Vec<_> = reading.cases.iter().map(|case| case.outcome).collect();
+                prop_assert_eq!(seen, outcomes.iter().map(|kind| kinds[*kind]).collect::<Vec<_>>());
+            } else {
+                prop_assert_eq!(reading.end, RunEnd::Unreadable);
+            }
+        }
     }
 }

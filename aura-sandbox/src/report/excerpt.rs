@@ -1,7 +1,7 @@
 //! Cuts text that code under test printed to a bound, and takes out what a log, a terminal or a database cannot hold.
 
 /// Longest test name kept, in bytes.
-pub(super) const MAX_ID: usize = 512;
+pub(crate) const MAX_ID: usize = 512;
 /// Longest test message kept, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 2 << 10;
 

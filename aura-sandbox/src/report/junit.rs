@@ -197,5 +197,19 @@ mod tests {
         fn no_document_makes_the_reader_panic(text in r#"(<(/?)(testsuites?|testcase|failure|error|!--|!\[CDATA\[)( name="[&;a]*")?/?>|[a&;<>\]"]){0,20}"#) {
             let _ = reading(0, text.as_bytes());
         }
+
+        #[test]
+        fn what_is_well_formed_is_read_as_it_is(tests in proptest::collection::vec((0..4_usize, r#"[a-z<&>"' é]{0,8}x"#), 0..12)) {
+            let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
+            let inner = ["", "<failure message=\"m\">t</failure>", "<error message=\"m\">t</error>", "<skipped message=\"m\"/>"];
+            let xml: String = tests.iter()
+                .map(|(kind, name)| format!("<testcase name=\"{}\">{}</testcase>", escaped(name), inner[*kind])).collect();
+            let code = i32::from(tests.iter().any(|(kind, _)| matches!(kind, 1 | 2)));
+            let reading = reading(code, format!("<testsuites><testsuite name=\"s\">{xml}</testsuite></testsuites>").as_bytes());
+            let kinds = [TestOutcome::Passed, TestOutcome::Failed, TestOutcome::Error, TestOutcome::Skipped];
+            let expected: Vec<_> = tests.iter().map(|(kind, name)| (name.trim().to_owned(), kinds[*kind])).collect();
+            let seen: Vec<_> = reading.cases.iter().map(|case| (case.id.clone(), case.outcome)).collect();
+            prop_assert_eq!(seen, expected);
+        }
     }
 }

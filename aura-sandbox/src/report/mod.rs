@@ -5,15 +5,16 @@ mod cargo;
 mod excerpt;
 mod exit_code;
 mod junit;
+mod tap;
 
 use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
 use crate::path::WorkPath;
 
-pub(crate) use excerpt::{MAX_MESSAGE, head, tail};
+pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail};
 
 /// Most tests that a report may hold.
-const MAX_CASES: usize = 10_000;
+pub(crate) const MAX_CASES: usize = 10_000;
 /// Largest report that is read, in bytes.
 pub(crate) const MAX_REPORT: u64 = 4 << 20;
 
@@ -62,6 +63,7 @@ pub(crate) fn read(format: ReportFormat, remains: &Remains, counting: &[WorkPath
     let reading = match format {
         ReportFormat::Junit => junit::read(remains),
         ReportFormat::Cargo => cargo::read(remains, counting),
+        ReportFormat::Tap => tap::read(remains, counting),
         ReportFormat::ExitCode => exit_code::read(remains),
         _ => Reading::unreadable("this version cannot read such a report"),
     };

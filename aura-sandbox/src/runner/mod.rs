@@ -4,6 +4,7 @@ mod cases;
 mod environment;
 mod output;
 mod process;
+mod project;
 
 use std::{
     io,
@@ -14,7 +15,7 @@ use std::{
 };
 
 use aura_core::{
-    EvidenceStrength, Isolation, Project, ReportFormat, SandboxError, TestReport, TestSuite, Tests, evidence::RunEnd,
+    Isolation, Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd,
 };
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     beneath::Folder,
     confinement::{Confinement, Task},
     path::WorkPath,
-    report::{self, MAX_REPORT, Remains, tail},
+    report::{self, MAX_REPORT, Remains},
     workspace::Slot,
 };
 use environment::Environment;
@@ -53,6 +54,8 @@ struct Prepared {
     report: Arc<Folder>,
     /// What comes in on its standard input.
     input: Vec<u8>,
+    /// Whether it sees the work; a program of ours that reads what comes in need not.
+    with_work: bool,
 }
 
 /// A command that has ended, with all processes of its group.
@@ -73,26 +76,37 @@ pub(crate) async fn run(
     confinement: &Arc<Confinement>,
 ) -> Result<TestReport, SandboxError> {
     let report = match &suite.tests {
-        Tests::Project(project) => run_project(slot, project, suite, limits, confinement).await,
+        Tests::Project(project) => project::run(slot, project, suite, limits, confinement).await,
         Tests::Cases(cases) => cases::run(slot, cases, suite, limits, confinement).await,
     };
     report.map(|report| TestReport { isolation: confinement.capabilities().isolation, ..report })
 }
 
+/// What one run of a project's command left.
+struct Once {
+    end: RunEnd,
+    wall: Duration,
+    used: Used,
+    cases: Vec<TestCase>,
+    /// What is wrong with its report; empty when nothing is.
+    complaint: String,
+    /// The end of what was printed.
+    last: Vec<u8>,
+}
+
 /// Writes the suite's files over the work, runs its command and reads its report.
-async fn run_project(
+async fn once(
     slot: &Arc<Slot>,
     project: &Project,
-    suite: &TestSuite,
+    timeout: Duration,
     limits: &Limits,
     confinement: &Arc<Confinement>,
-) -> Result<TestReport, SandboxError> {
+) -> Result<Once, SandboxError> {
     let prepared = {
         let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
         crate::blocking(move || prepare(&slot, &project, &confinement)).await?
     };
-    let Executed { end, wall, remains, used, last } =
-        execute(slot, &prepared, suite.timeout, limits, confinement).await?;
+    let Executed { end, wall, remains, used, last } = execute(slot, &prepared, timeout, limits, confinement).await?;
     let reading = if end == RunEnd::Finished {
         let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
@@ -109,13 +123,7 @@ async fn run_project(
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    let mut output = tail(&last, limits.output_kept);
-    if !complaint.is_empty() {
-        output = format!("{output}\n[aura: {complaint}]");
-    }
-    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
-    let Used { peak_memory, cpu } = used;
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
+    Ok(Once { end, wall, used, cases, complaint, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
@@ -147,7 +155,7 @@ fn prepare(slot: &Slot, suite: &Project, confinement: &Confinement) -> Result<Pr
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, report: Arc::new(report), input: Vec::new() })
+    Ok(Prepared { argv, environment, counting, report: Arc::new(report), input: Vec::new(), with_work: true })
 }
 
 /// The folders beside the workspace that a run has for itself.
@@ -185,7 +193,7 @@ async fn execute(
     limits: &Limits,
     confinement: &Confinement,
 ) -> Result<Executed, SandboxError> {
-    let task = task(&prepared.argv, &prepared.environment, slot, limits, true);
+    let task = task(&prepared.argv, &prepared.environment, slot, limits, prepared.with_work);
     let started = confinement.command(&task).and_then(|mut confined| {
         let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
         confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,13 +4,15 @@ pub mod policy;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
+
 pub use policy::{Basis, HrSettings};
 
 use crate::{
     clock::Clock,
     contract::{
-        StoreError,
-        store::{Duty, StandingChange},
+        Store, StoreError,
+        store::{Duty, RunFilter, StandingChange},
     },
     engine::{
         bell::Bells,
@@ -20,6 +22,7 @@ use crate::{
         shutdown::Shutdown,
     },
     error::Result,
+    ids::ModelId,
     run::{ModelScore, ModelStats},
     standing::HrAction,
     units::Score,
@@ -81,6 +84,13 @@ impl Hr {
         for model in &models {
             let seen = stats.iter().find(|s| s.model_id == model.id).copied().unwrap_or(ModelStats::none(model.id));
             let decision = policy::decide(model.standing, &seen, bench.contains(&model.id), settings);
+            let decision = match decision {
+                Some((HrAction::Promote, reason)) => self
+                    .proven(store.as_ref(), model.id, start)
+                    .await
+                    .map(|proven| policy::promotion(&reason, &proven, settings).map(|why| (HrAction::Promote, why)))?,
+                other => other,
+            };
             let action = decision.as_ref().map(|(action, _)| *action);
             let past = before.iter().find(|score| score.model_id == model.id);
             scores.push(ModelScore {
@@ -114,5 +124,24 @@ impl Hr {
             self.bells.schedule.ring();
         }
         Ok(interval)
+    }
+
+    /// What a model's runs with evidence that is hard to forge add up to. Asked only when a promotion is due.
+    async fn proven(&self, store: &dyn Store, model: ModelId, start: DateTime<Utc>) -> Result<ModelStats> {
+        /// Runs asked for at once, and how often: what lies behind the newest 10,000 is left out.
+        const PAGE: u32 = 500;
+        const PAGES: usize = 20;
+        let mut filter = RunFilter { model: Some(model), limit: PAGE, ..RunFilter::default() };
+        let mut runs = Vec::new();
+        for _ in 0..PAGES {
+            let page = store.runs(&filter).await?;
+            let is_last = page.len() < PAGE as usize || page.last().is_none_or(|run| run.created_at < start);
+            filter.before = page.last().map(|run| run.id);
+            runs.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(policy::proven(model, &runs, start, &self.settings.hr))
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::{
+    evidence::EvidenceStrength,
     ids::ModelId,
     model::Model,
-    run::ModelStats,
+    run::{ModelRun, ModelStats},
     standing::{HrAction, Standing},
 };
 
@@ -32,11 +35,21 @@ pub struct HrSettings {
     pub min_runs: u64,
     /// What is compared (default [`Basis::Attainable`]).
     pub basis: Basis,
+    /// The weakest evidence that a promotion may rest on (default [`EvidenceStrength::Twins`]): what the work could have forged counts
+    /// against a model, and never for more than its place.
+    pub promote_on: EvidenceStrength,
 }
 
 impl Default for HrSettings {
     fn default() -> Self {
-        Self { window_days: 30, promote_at: 0.85, demote_under: 0.50, min_runs: 3, basis: Basis::default() }
+        Self {
+            window_days: 30,
+            promote_at: 0.85,
+            demote_under: 0.50,
+            min_runs: 3,
+            basis: Basis::default(),
+            promote_on: EvidenceStrength::Twins,
+        }
     }
 }
 
@@ -132,9 +145,40 @@ pub(crate) fn decide(
     Some((action, line))
 }
 
+/// What the counting runs since `since` with evidence that is hard to forge add up to.
+pub(crate) fn proven<'a>(
+    model: ModelId,
+    runs: impl IntoIterator<Item = &'a ModelRun>,
+    since: DateTime<Utc>,
+    settings: &HrSettings,
+) -> ModelStats {
+    let mut stats = ModelStats::none(model);
+    let counted = |stored: &&ModelRun| {
+        let strong = stored.run.strength.is_some_and(|strength| strength >= settings.promote_on);
+        stored.created_at >= since && stored.run.counts && strong
+    };
+    runs.into_iter().filter(counted).for_each(|stored| stats.add(&stored.run));
+    stats
+}
+
+/// A promotion, with the figures it rests on, if what is proven alone would earn it too.
+pub(crate) fn promotion(reason: &str, proven: &ModelStats, settings: &HrSettings) -> Option<String> {
+    let mean = settings.mean(proven)?;
+    let earned = proven.runs >= settings.min_runs && mean >= settings.promote_at;
+    earned.then(|| {
+        format!("{reason}; {mean:.3} over the {} whose tests were at least {}", proven.runs, settings.promote_on)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        generation::Usage,
+        ids::{JobId, PrdId, ProjectId, Role},
+        run::NewRun,
+        units::Score,
+    };
 
     fn stats(runs: u64, mean: f64) -> ModelStats {
         #[expect(clippy::cast_precision_loss, reason = "small counts")]
@@ -158,6 +202,50 @@ mod tests {
         assert_eq!(action(Standing::Trial, 4, 0.8499, false), None);
         assert_eq!(action(Standing::Member, 4, 0.50, false), None);
         assert_eq!(action(Standing::Member, 4, 0.4999, false), Some(HrAction::Demote));
+    }
+
+    #[test]
+    fn a_promotion_rests_on_runs_that_are_hard_to_forge() {
+        use EvidenceStrength::{Reported, SameProcess, SplitProcess, Twins};
+        let settings = HrSettings::default();
+        let run = |strength, score: f64, counts, day| ModelRun {
+            id: crate::ids::RunId(1),
+            run: NewRun {
+                model_id: ModelId(1),
+                job_id: JobId::new(),
+                attempt: 1,
+                prd_id: PrdId::new(),
+                project_id: ProjectId(1),
+                role: Role::default(),
+                success: true,
+                confidence: None,
+                score: Score::clamped(score).unwrap(),
+                attainable: Score::clamped(1.0).unwrap(),
+                strength,
+                counts,
+                usage: Usage::default(),
+                cost: None,
+                details: serde_json::Value::Null,
+            },
+            created_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::days(day),
+        };
+        let since = DateTime::UNIX_EPOCH + chrono::TimeDelta::days(10);
+        let earned = |runs: &[ModelRun]| promotion("x", &proven(ModelId(1), runs, since, &settings), &settings);
+        let good = |strength| run(Some(strength), 0.9, true, 11);
+        assert!(earned(&[good(Twins), good(SplitProcess), good(SplitProcess)]).unwrap().contains("0.900 over the 3"));
+        for weak in [
+            run(Some(SameProcess), 1.0, true, 11),
+            run(Some(Reported), 1.0, true, 11),
+            run(None, 1.0, true, 11),
+            run(Some(SplitProcess), 1.0, false, 11),
+            run(Some(SplitProcess), 1.0, true, 9),
+            run(Some(SplitProcess), 0.1, true, 11),
+        ] {
+            assert_eq!(earned(&[good(Twins), good(SplitProcess), weak.clone()]), None, "{weak:?}");
+        }
+        let lenient = HrSettings { promote_on: Reported, ..settings };
+        let runs = [good(Reported), good(SameProcess), good(Twins)];
+        assert!(promotion("x", &proven(ModelId(1), &runs, since, &lenient), &lenient).is_some());
     }
 
     #[test]

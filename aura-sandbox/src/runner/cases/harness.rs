@@ -71,7 +71,14 @@ pub(super) fn prepare(
     };
     let mut argv = vec![environment.program.to_string_lossy().into_owned()];
     argv.extend(arguments);
-    Ok(Prepared { argv, environment, counting: Vec::new(), report: Arc::new(report), input: calls.into_bytes() })
+    Ok(Prepared {
+        argv,
+        environment,
+        counting: Vec::new(),
+        report: Arc::new(report),
+        input: calls.into_bytes(),
+        with_work: true,
+    })
 }
 
 fn input(cases: &Cases, number: usize) -> Option<&Input> {

@@ -62,9 +62,7 @@ pub(super) async fn run(
         output: tail(&output, limits.output_kept),
         forgeries: answers.forgeries(),
         behaviour: answers.behaviour(),
-        peak_memory: used.peak_memory,
-        cpu: used.cpu,
-        ..report
+        ..used.in_report(report)
     })
 }
 

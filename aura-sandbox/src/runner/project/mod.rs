@@ -1,0 +1,210 @@
+//! Runs a project's own test command on the work, and finds out whether the work tampered with the result.
+//!
+//! Tests and work share a process, so that the report of one run can say anything. Three things are held against it:
+//!
+//! - the ids that there have to be ([`ids`]), read from the pristine test files or given by the suite;
+//! - skips, which leave the total only where the pristine test files mark them;
+//! - for pytest, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
+//!   either the test or a twin of it that expects something wrong and has to fail.
+
+mod command;
+mod ids;
+mod plan;
+mod restore;
+mod twins;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aura_core::{
+    EvidenceStrength, Project, SandboxError, SourceFile, TestCase, TestOutcome, TestReport, TestSuite, evidence::RunEnd,
+};
+
+use self::{
+    plan::{Plan, Planned},
+    restore::Before,
+    twins::Judged,
+};
+use super::{Once, Used, once};
+use crate::{
+    Limits,
+    confinement::Confinement,
+    report::{head, tail},
+    steering,
+    workspace::Slot,
+};
+
+/// Runs a project as often as it takes.
+pub(super) async fn run(
+    slot: &Arc<Slot>,
+    project: &Project,
+    suite: &TestSuite,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+) -> Result<TestReport, SandboxError> {
+    let started = Instant::now();
+    match plan::make(slot, project, suite.timeout, limits, confinement).await? {
+        Ok(plan) if !plan.runs.is_empty() => {
+            run_planned(slot, project, suite, limits, confinement, &plan, started).await
+        }
+        Ok(plan) => {
+            run_plain(slot, project, suite, limits, confinement, Some(&plan.tests), "no test can be given a twin").await
+        }
+        Err(why) => run_plain(slot, project, suite, limits, confinement, None, &why).await,
+    }
+}
+
+/// Runs it once, as it is.
+async fn run_plain(
+    slot: &Arc<Slot>,
+    project: &Project,
+    suite: &TestSuite,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+    tests: Option<&[Planned]>,
+    why: &str,
+) -> Result<TestReport, SandboxError> {
+    let once = once(slot, project, suite.timeout, limits, confinement).await?;
+    let Once { mut end, wall, used, mut cases, mut complaint, last } = once;
+    if end == RunEnd::Finished {
+        let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
+        let checked = match tests {
+            Some(tests) => ids::sort(tests, &names, cases).map(|sorted| sorted.into_cases(tests)),
+            None => Ok(without_skips_of_the_work(slot, project, cases)),
+        };
+        let checked = checked.and_then(|cases| ids::check(&project.expected, &cases).map_or(Ok(cases), Err));
+        (end, cases) = match checked {
+            Ok(cases) => (end, cases),
+            Err(wrong) => {
+                complaint = wrong;
+                (RunEnd::Unreadable, Vec::new())
+            }
+        };
+    }
+    let output = with_notes(&last, limits, &[complaint.as_str(), why]);
+    let report = used.in_report(TestReport::of(cases, EvidenceStrength::SameProcess));
+    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, output, ..report })
+}
+
+/// Runs every copy, and puts the tests themselves together from them.
+async fn run_planned(
+    slot: &Arc<Slot>,
+    project: &Project,
+    suite: &TestSuite,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+    plan: &Plan,
+    started: Instant,
+) -> Result<TestReport, SandboxError> {
+    let before = {
+        let slot = Arc::clone(slot);
+        crate::blocking(move || Ok(Before::of(slot.work()))).await?
+    };
+    let ended = |end, wall, output| TestReport {
+        end,
+        wall,
+        fast_enough: wall <= suite.fast_enough && end == RunEnd::Finished,
+        output,
+        ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
+    };
+    let (mut longest, mut sorted, mut stopped) = (Duration::ZERO, Vec::new(), None);
+    let mut used = Used::default();
+    for run in &plan.runs {
+        let left = suite.timeout.saturating_sub(started.elapsed());
+        let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
+        let Once { end, wall, used: round, cases, complaint, last } =
+            once(slot, &copy, left, limits, confinement).await?;
+        used = used.and(round);
+        longest = longest.max(wall);
+        let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
+        match checked {
+            Ok(one) => {
+                // Nothing passed and something could not even be collected: the other runs would say the same.
+                let hopeless = !one.strays.is_empty() && one.passed() == 0;
+                sorted.push(one);
+                if hopeless {
+                    break;
+                }
+            }
+            Err(complaint) => {
+                let copies = "some tests are copies under other names, and expect something wrong";
+                let output = with_notes(&last, limits, &[complaint.as_str(), copies]);
+                let end = if end == RunEnd::Finished { RunEnd::Unreadable } else { end };
+                let wall = if end == RunEnd::TimedOut { started.elapsed() } else { longest };
+                stopped = Some(ended(end, wall, output));
+                break;
+            }
+        }
+        let (slot, kept) = (Arc::clone(slot), before.clone());
+        crate::blocking(move || {
+            kept.restore(slot.work());
+            Ok(())
+        })
+        .await?;
+    }
+    let (slot, mut files) = (Arc::clone(slot), plan.pristine.clone());
+    files.extend(project.files.iter().cloned());
+    crate::blocking(move || {
+        restore::write(slot.work(), &files);
+        Ok(())
+    })
+    .await?;
+    if let Some(stopped) = stopped {
+        return Ok(used.in_report(stopped));
+    }
+    let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
+    let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+    let wrong = void.or_else(|| ids::check(&project.expected, &cases));
+    if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
+        return Ok(used.in_report(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()]))));
+    }
+    let output = with_notes(&[], limits, &notes);
+    let fast_enough = longest <= suite.fast_enough;
+    let report = used.in_report(TestReport::of(cases, strength));
+    Ok(TestReport { wall: longest, fast_enough, output, forgeries, ..report })
+}
+
+/// The files, with some in place of those at the same path.
+fn replaced(files: &[SourceFile], by: &[SourceFile]) -> Vec<SourceFile> {
+    let kept = files.iter().filter(|file| by.iter().all(|other| other.path != file.path));
+    kept.chain(by).cloned().collect()
+}
+
+/// The end of what was printed, and what this sandbox has to say: last, where a cut keeps it.
+fn with_notes(printed: &[u8], limits: &Limits, notes: &[&str]) -> String {
+    let notes: Vec<String> =
+        notes.iter().filter(|note| !note.is_empty()).map(|note| format!("[aura: {note}]")).collect();
+    let notes = head(&notes.join("\n"), limits.output_kept);
+    let between = if printed.is_empty() || notes.is_empty() { "" } else { "\n" };
+    let room = limits.output_kept.saturating_sub(notes.len() + between.len());
+    format!("{}{between}{notes}", tail(printed, room))
+}
+
+/// A skip that no test file can have asked for was raised by the work, and leaves the total no smaller.
+fn without_skips_of_the_work(slot: &Slot, project: &Project, mut cases: Vec<TestCase>) -> Vec<TestCase> {
+    const MARKS: [&str; 5] = ["skip", "xfail", "ignore", "todo", "pending"];
+    let marks = |text: &str| MARKS.iter().any(|mark| text.to_lowercase().contains(mark));
+    let base = slot.base_tests();
+    let tests_are_given = !base.is_empty()
+        || project
+            .files
+            .iter()
+            .any(|file| crate::path::WorkPath::parse(&file.path).is_ok_and(|p| steering::is_test(&p)));
+    let may_skip = !tests_are_given
+        || project.files.iter().any(|file| marks(&file.text))
+        || base.values().any(|text| marks(&String::from_utf8_lossy(text)));
+    if !may_skip {
+        cases.iter_mut().for_each(not_skipped);
+    }
+    cases
+}
+
+/// Counts a skip as a failure.
+fn not_skipped(case: &mut TestCase) {
+    if case.outcome == TestOutcome::Skipped {
+        case.outcome = TestOutcome::Failed;
+        case.message = "it was skipped, though its test file marks no skip".to_owned();
+    }
+}

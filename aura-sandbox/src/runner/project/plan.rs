@@ -1,0 +1,202 @@
+//! Which tests the pristine files hold, and the copies of them that are run: told by a program of ours that reads the files alone.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aura_core::{Project, ReportFormat, SandboxError, SourceFile, evidence::RunEnd};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::command::Pytest;
+use crate::{
+    Limits,
+    confinement::Confinement,
+    path::WorkPath,
+    report::tail,
+    runner::{Beside, Executed, Prepared, beside, environment::Environment, execute},
+    steering,
+    workspace::Slot,
+};
+
+/// Reads the files and writes the copies.
+const PROGRAM: &str =
+    concat!(include_str!("wrong.py"), "\n\n", include_str!("assertions.py"), "\n\n", include_str!("tests.py"));
+/// How long that may take: it reads a few files.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Most that it may print, in bytes: every file once for each run.
+const MAX_PRINTED: usize = 64 << 20;
+/// Largest configuration file that is looked at, in bytes.
+const MAX_SETTINGS: u64 = 1 << 20;
+/// Files by which pytest can be told to run other tests.
+const SETTINGS: [&str; 7] =
+    ["pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg"];
+
+/// The tests there are, and the runs that try them.
+#[derive(Debug, Deserialize)]
+pub(super) struct Plan {
+    /// The tests, in the order of their files.
+    pub(super) tests: Vec<Planned>,
+    /// The runs; none when no test can be given a twin.
+    pub(super) runs: Vec<PlannedRun>,
+    /// The test files as they were.
+    #[serde(skip)]
+    pub(super) pristine: Vec<SourceFile>,
+}
+
+/// One test function.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Planned {
+    /// What the report calls it.
+    pub(super) id: String,
+    /// Whether it is run for several parameters, which the report adds in brackets.
+    pub(super) many: bool,
+    /// For how many; absent where the files do not tell.
+    pub(super) count: Option<usize>,
+    /// Whether its file marks a skip of it.
+    pub(super) may_skip: bool,
+    /// Why its passing proves little; empty when it proves much.
+    pub(super) weak: String,
+    /// The run that has the test itself.
+    pub(super) right: usize,
+}
+
+/// One run with a copy of every test.
+#[derive(Debug, Deserialize)]
+pub(super) struct PlannedRun {
+    /// The files with the copies.
+    pub(super) files: Vec<SourceFile>,
+    /// What the report calls the copy of each test.
+    pub(super) names: Vec<String>,
+    /// For each test that a twin stands in for: the twin.
+    pub(super) twins: Vec<Option<Twin>>,
+}
+
+/// A copy of a test that expects something wrong.
+#[derive(Debug, Deserialize)]
+pub(super) struct Twin {
+    pub(super) kind: Kind,
+    /// Its changed line.
+    pub(super) expects: String,
+}
+
+/// What is wrong with a twin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Another value out of many: only who reads the test can give it.
+    Value,
+    /// The opposite: bad work may give it.
+    Other,
+    /// Another exception.
+    Raises,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Unsure { unsure: String },
+    Plan(Plan),
+}
+
+/// Makes a plan; the reason why there can be none.
+pub(super) async fn make(
+    slot: &Arc<Slot>,
+    project: &Project,
+    timeout: Duration,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+) -> Result<Result<Plan, String>, SandboxError> {
+    let pytest = match Pytest::of(project) {
+        Ok(pytest) => pytest,
+        Err(why) => return Ok(Err(why)),
+    };
+    let found = {
+        let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
+        crate::blocking(move || prepare(&slot, &project, &pytest, &confinement)).await?
+    };
+    let (prepared, pristine) = match found {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(why)),
+    };
+    let limits = Limits { output_total: MAX_PRINTED, ..*limits };
+    let Executed { end, remains, .. } = execute(slot, &prepared, timeout.min(WITHIN), &limits, confinement).await?;
+    let cannot = |why: &str| Ok(Err(format!("the test files could not be read for twins: {why}")));
+    if end != RunEnd::Finished || remains.code != Some(0) {
+        return cannot(tail(&remains.stderr, 300).trim());
+    }
+    match serde_json::from_slice(&remains.stdout) {
+        Ok(Told::Plan(plan)) => Ok(Ok(Plan { pristine, ..plan })),
+        Ok(Told::Unsure { unsure }) => Ok(Err(format!("its tests get no twins: {unsure}"))),
+        Err(error) => cannot(&error.to_string()),
+    }
+}
+
+type Found = (Prepared, Vec<SourceFile>);
+
+/// Finds the pristine test files, and Python.
+fn prepare(
+    slot: &Slot,
+    project: &Project,
+    pytest: &Pytest,
+    confinement: &Confinement,
+) -> Result<Result<Found, String>, SandboxError> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for (path, text) in slot.base_tests() {
+        if path.as_str().ends_with(".py") {
+            files.insert(path.as_str().to_owned(), String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    let given = project.files.iter().filter_map(|file| Some((WorkPath::parse(&file.path).ok()?, file)));
+    files.extend(given.map(|(path, file)| (path.as_str().to_owned(), file.text.clone())));
+    if let Some(settings) = settings(slot, &files) {
+        return Ok(Err(format!("{settings} may have pytest run other tests: leave it out, or give `expected`")));
+    }
+    let pristine: Vec<SourceFile> = files
+        .iter()
+        .filter(|(path, _)| pytest.collects(path))
+        .map(|(path, text)| SourceFile::new(path, text))
+        .collect();
+    if pristine.is_empty() {
+        return Ok(Err("neither the suite nor the context brings a test file".to_owned()));
+    }
+    let tests = pristine.iter().map(|file| json!({ "path": file.path, "text": file.text, "kind": "test" }));
+    let conftests = conftests(slot, &pristine, &files).into_iter();
+    let conftests = conftests.map(|(path, text)| json!({ "path": path, "text": text, "kind": "conftest" }));
+    let input = json!({ "files": tests.chain(conftests).collect::<Vec<_>>() }).to_string().into_bytes();
+    let Beside { report, home, temporary, .. } = beside(slot, confinement)?;
+    let environment = match Environment::find(&pytest.python, ReportFormat::ExitCode, &home, &temporary) {
+        Ok(environment) => environment,
+        // The run itself will say so.
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let argv = [&environment.program.to_string_lossy(), "-I", "-c", PROGRAM].map(str::to_owned).to_vec();
+    let report = Arc::new(report);
+    let prepared = Prepared { argv, environment, counting: Vec::new(), report, input, with_work: false };
+    Ok(Ok((prepared, pristine)))
+}
+
+/// A file that configures pytest. Work may bring none, so it is the user's.
+fn settings(slot: &Slot, files: &BTreeMap<String, String>) -> Option<&'static str> {
+    SETTINGS.into_iter().find(|name| {
+        let text = files.get(*name).cloned().or_else(|| read(slot, name));
+        text.is_some_and(|text| name.contains("pytest") || steering::can_configure_pytest(&text))
+    })
+}
+
+/// Each conftest.py that pytest reads for these files. Work may bring none, so they are the user's.
+fn conftests(slot: &Slot, tests: &[SourceFile], files: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let folders = tests.iter().flat_map(|file| {
+        let ends = file.path.match_indices('/').filter_map(|(end, _)| file.path.get(..=end));
+        std::iter::once("").chain(ends).map(|folder| format!("{folder}conftest.py"))
+    });
+    folders
+        .filter_map(|path| {
+            let text = files.get(&path).cloned().or_else(|| read(slot, &path))?;
+            Some((path, text))
+        })
+        .collect()
+}
+
+fn read(slot: &Slot, path: &str) -> Option<String> {
+    let bytes = slot.work().read(&WorkPath::parse(path).ok()?, MAX_SETTINGS).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}

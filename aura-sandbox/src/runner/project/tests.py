@@ -1,0 +1,229 @@
+# Which tests there are, and the copies of them: the last part of the program that begins in wrong.py.
+
+FINE_MARKS = ("staticmethod", "patch", "patch.object", "patch.dict", "patch.multiple")
+
+
+class Marks:
+    """What decorators and pytestmark say of a test."""
+
+    def __init__(self, count=1):
+        self.count, self.skip, self.unknown, self.fixture = count, False, "", False
+
+    def read(self, nodes):
+        for node in nodes:
+            name = dotted(node)
+            tail = name.rsplit(".", 1)[-1]
+            if tail == "parametrize":
+                rows = node.args[1] if isinstance(node, ast.Call) and len(node.args) > 1 else None
+                known = isinstance(rows, (ast.List, ast.Tuple)) and rows.elts
+                known = known and not any(isinstance(row, ast.Starred) for row in rows.elts)
+                self.count = self.count and (self.count * len(rows.elts) if known else None)
+                self.skip = self.skip or any(is_kind(row, ("param",)) and row.keywords for row in ast.walk(node))
+                self.skip = self.skip or not known
+            elif tail in ("skip", "skipif", "skipIf", "skipUnless"):
+                self.skip = True
+            elif tail in ("xfail", "expectedFailure"):
+                self.skip, self.unknown = True, f"it is marked {tail}"
+            elif tail == "fixture":
+                self.fixture = True
+            elif "mark." in name or any(name == fine or name.endswith("." + fine) for fine in FINE_MARKS):
+                pass
+            elif any(word in name.lower() for word in ("param", "expand", "ddt", "data", "repeat")):
+                raise Unsure(f"`@{name}` makes tests of its own")
+            else:
+                self.unknown = self.unknown or f"nobody knows what `@{name}` does"
+
+    def under(self):
+        below = Marks(self.count)
+        below.skip, below.unknown = self.skip, self.unknown
+        return below
+
+
+class Test:
+    def __init__(self, path, classes, function, marks, has_fixtures):
+        self.path, self.classes, self.name, self.function = path, classes, function.name, function
+        self.skip, self.count = marks.skip, marks.count
+        arguments = [a.arg for a in function.args.args if a.arg not in ("self", "cls")]
+        self.many = self.count != 1 or bool(arguments)
+        if arguments and has_fixtures:
+            self.count = None
+        parts = list(ast.walk(function))
+        self.skip = self.skip or any(is_kind(part, ("skip", "importorskip", "skipTest")) or last(part) == "SkipTest" for part in parts)
+        if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in parts):
+            raise Unsure(f"{self.name} yields")
+        self.sites = sites_of(function)
+        if any(isinstance(part, ast.Return) for part in parts):
+            marks.unknown = marks.unknown or "it may return early"
+        if marks.unknown:
+            self.sites.found, self.sites.weak = [], marks.unknown
+        if not self.sites.found:
+            self.sites.weak = self.sites.weak or "it asserts nothing"
+
+    def named(self, name):
+        module = self.path[:-3].replace("/", ".")
+        return ".".join([module, *self.classes]) + "::" + name
+
+
+def is_case(node):
+    return any(last(base).endswith("TestCase") for base in node.bases)
+
+
+def collect(path, tree, fixtures):
+    tests, modular = {}, Marks()
+    skips_all = False
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                name = (alias.asname or alias.name).split(".")[0]
+                if name.lower().startswith("test") and name not in ("TestCase", "TestClient") and isinstance(node, ast.ImportFrom):
+                    raise Unsure(f"{path} imports {name}, which may be tests")
+            continue
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            continue
+        for part in ast.walk(node):
+            if isinstance(part, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and part.name.lower().startswith("test"):
+                raise Unsure(f"{path} holds tests under a condition")
+            if is_kind(part, ("globals", "setattr", "exec", "locals", "vars")):
+                raise Unsure(f"{path} makes names while it is loaded")
+            skips_all = skips_all or is_kind(part, ("skip", "importorskip"))
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in [t for t in targets if isinstance(t, ast.Name)]:
+            if target.id == "pytestmark":
+                modular.read(node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value])
+            elif target.id in ("pytest_plugins", "__test__", "collect_ignore", "collect_ignore_glob"):
+                raise Unsure(f"{path} sets {target.id}")
+            elif target.id.startswith(("test", "Test")) and isinstance(node.value, (ast.Call, ast.Name, ast.Attribute, ast.Lambda)):
+                raise Unsure(f"{path} makes {target.id}, which may be a test")
+    modular.skip = modular.skip or skips_all
+    walk(path, tree.body, (), modular, fixtures, tests, False)
+    used = {part.id if isinstance(part, ast.Name) else part.attr for part in ast.walk(tree) if isinstance(part, (ast.Name, ast.Attribute))}
+    for test in tests.values():
+        if test.name in used:
+            raise Unsure(f"{path} uses the test {test.name} by its name")
+    return list(tests.values())
+
+
+def walk(path, body, classes, marks, fixtures, tests, case):
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if node.name.startswith("pytest_") or node.name in ("load_tests", "setUpModule") and node.name == "load_tests":
+                raise Unsure(f"{path} holds {node.name}, which may change the tests")
+            own = marks.under()
+            if not node.name.startswith("test"):
+                continue
+            own.read(node.decorator_list)
+            if not own.fixture:
+                tests[(*classes, node.name)] = Test(path, classes, node, own, fixtures)
+            if len(tests) > MAX_TESTS:
+                raise Unsure(f"there are more than {MAX_TESTS} tests")
+        elif isinstance(node, ast.ClassDef):
+            inner_case = is_case(node)
+            if not (node.name.startswith("Test") or inner_case):
+                if any(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in node.body):
+                    # Somebody may inherit them.
+                    raise Unsure(f"the class {node.name} of {path} holds tests that may be inherited")
+                continue
+            if any(last(base) not in ("TestCase", "IsolatedAsyncioTestCase", "object") for base in node.bases):
+                raise Unsure(f"the class {node.name} of {path} may inherit tests")
+            for part in node.body:
+                if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+                    if part.name in ("__init__", "__new__") and not inner_case:
+                        raise Unsure(f"the class {node.name} of {path} has a constructor")
+                elif isinstance(part, (ast.If, ast.For, ast.Try, ast.While, ast.With)):
+                    raise Unsure(f"the class {node.name} of {path} is made under a condition")
+                elif isinstance(part, ast.Assign) and any(isinstance(t, ast.Name) and t.id.startswith(("test", "__test__")) for t in part.targets):
+                    raise Unsure(f"the class {node.name} of {path} makes tests")
+            below = marks.under()
+            below.read(node.decorator_list)
+            for part in node.body:
+                if isinstance(part, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "pytestmark" for t in part.targets):
+                    below.read(part.value.elts if isinstance(part.value, (ast.List, ast.Tuple)) else [part.value])
+            walk(path, node.body, (*classes, node.name), below, fixtures, tests, inner_case)
+
+
+# ---- the copies ----
+
+
+def load(file):
+    return Fold().visit(ast.parse(file["text"], file["path"]))
+
+
+def has_parameters(tree):
+    return any(is_kind(part, ("fixture",)) and any(k.arg == "params" for k in part.keywords) for part in ast.walk(tree))
+
+
+def runs_for(tests):
+    """How often the suite is run: fewer tests need more runs for a guess to be as unlikely."""
+    able = [len(test.sites.found) for test in tests if test.sites.found]
+    if not able:
+        return 0
+    if len(able) < 3:
+        return 4
+    return 3 if len(able) < 6 or max(able) > 1 else 2
+
+
+def shown(statement):
+    return ast.unparse(ast.fix_missing_locations(statement)).split("\n")[0][:300]
+
+
+def plan(files):
+    pristine = [load(file) for file in files]
+    fixtures = any(has_parameters(tree) for tree in pristine)
+    for file, tree in zip(files, pristine):
+        if file["kind"] == "conftest":
+            for node in ast.walk(tree):
+                name = getattr(node, "name", None) or (node.id if isinstance(node, ast.Name) else "")
+                if isinstance(name, str) and (name.startswith("pytest_") or name.startswith("collect_ignore")):
+                    raise Unsure(f"{file['path']} holds {name}, which may change the tests")
+        if "node.name" in file["text"] or "originalname" in file["text"]:
+            raise Unsure(f"{file['path']} uses the names of tests")
+    suites = [file for file in files if file["kind"] == "test"]
+    tests = [t for file, tree in zip(files, pristine) if file["kind"] == "test" for t in collect(file["path"], tree, fixtures)]
+    total = runs_for(tests)
+    right = [rng.randrange(total) if total and test.sites.found else 0 for test in tests]
+    order = [rng.sample(range(len(test.sites.found)), len(test.sites.found)) for test in tests]
+    runs = [one_run(suites, tests, [r == at for r in right], order, at) for at in range(total)]
+    told = [
+        dict(id=t.named(t.name), many=t.many, count=t.count, may_skip=t.skip, weak=t.sites.weak, right=r)
+        for t, r in zip(tests, right)
+    ]
+    return dict(tests=told, runs=runs)
+
+
+def one_run(suites, tests, are_right, order, at):
+    names, twins, files = [None] * len(tests), [None] * len(tests), []
+    for file in suites:
+        tree = load(file)
+        for number, test in enumerate(tests):
+            if test.path != file["path"]:
+                continue
+            function = found(tree.body, test.classes, test.name)
+            if not are_right[number] and order[number]:
+                places = order[number]
+                kind, change, statement = sites_of(function).found[places[at % len(places)]]
+                change()
+                twins[number] = dict(kind=kind, expects=shown(statement))
+        for number, test in enumerate(tests):
+            if test.path == file["path"]:
+                function = found(tree.body, test.classes, test.name)
+                name = "test_" + "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(12))
+                names[number] = (function, test.named(name), name)
+        for entry in [n for n, t in zip(names, tests) if t.path == file["path"]]:
+            entry[0].name = entry[2]
+        files.append(dict(path=file["path"], text=ast.unparse(ast.fix_missing_locations(tree)) + "\n"))
+    return dict(files=files, names=[name[1] for name in names], twins=twins)
+
+
+def found(body, classes, name):
+    for wanted in classes:
+        body = [node for node in body if isinstance(node, ast.ClassDef) and node.name == wanted][-1].body
+    return [node for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name][-1]
+
+
+try:
+    answer = plan(json.load(sys.stdin)["files"])
+except Unsure as why:
+    answer = dict(unsure=str(why))
+except SyntaxError as why:
+    answer = dict(unsure=f"{why.filename} is no Python: {why.msg}")
+json.dump(answer, sys.stdout)

@@ -1,0 +1,139 @@
+//! Whether the work tampered with its result: told from tests that had to fail.
+
+use aura_core::{EvidenceStrength, TestCase, TestOutcome};
+
+use super::{
+    ids::Sorted,
+    not_skipped,
+    plan::{Kind, Plan, Planned, Twin},
+};
+
+/// How many failed tests may have a twin that passed without an accusation: bad work may give the one wrong value that a twin expects.
+const COINCIDENCES: usize = 1;
+/// How many reasons for weak evidence are told.
+const TOLD: usize = 5;
+
+/// What all runs together show.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) cases: Vec<TestCase>,
+    pub(super) forgeries: Vec<String>,
+    /// Why the result counts for nothing although nobody is accused.
+    pub(super) void: Option<String>,
+    pub(super) strength: EvidenceStrength,
+    /// Why the evidence is weak, for people.
+    pub(super) notes: Vec<String>,
+}
+
+/// Judges the tests by their twins. `runs` are as many as there were, in order.
+pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
+    let (mut cases, mut forgeries, mut weak, mut twisted) = (strays(runs), Vec::new(), Vec::new(), Vec::new());
+    let mut proven = 0_usize;
+    for (number, test) in plan.tests.iter().enumerate() {
+        let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
+        let mut tried = 0_usize;
+        let mut doubt = Some(test.weak.clone()).filter(|why| !why.is_empty());
+        let twins = plan.runs.iter().zip(runs).filter_map(|(planned, run)| {
+            Some((planned.twins.get(number)?.as_ref()?, run.tests.get(number)?.as_slice()))
+        });
+        for (twin, copies) in twins {
+            tried += 1;
+            if own.len() != copies.len() {
+                doubt.get_or_insert_with(|| "its parameters differ from run to run".to_owned());
+            }
+            for (own, copy) in own.iter().zip(copies) {
+                match (own.outcome, copy.outcome) {
+                    (TestOutcome::Passed, TestOutcome::Passed) => {
+                        forgeries.push(format!(
+                            "{} passed also where it expected something wrong: {}",
+                            test.id, twin.expects
+                        ));
+                    }
+                    (TestOutcome::Failed | TestOutcome::Error, TestOutcome::Passed) if twin.kind == Kind::Value => {
+                        twisted.push(format!(
+                            "{} failed, and passed where it expected something wrong: {}",
+                            test.id, twin.expects
+                        ));
+                    }
+                    (TestOutcome::Passed, _) if !failed_as_it_must(twin, copy) => {
+                        doubt.get_or_insert_with(|| {
+                            "its twin ended by something else than a failed assertion".to_owned()
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if own.iter().any(|case| case.outcome == TestOutcome::Passed) {
+            match doubt {
+                None if tried > 0 => proven += 1,
+                doubt => weak.push(format!("{}: {}", test.id, doubt.unwrap_or_else(|| "it had no twin".to_owned()))),
+            }
+        }
+        cases.extend(own.iter().map(|case| own_case(plan, test, number, case)));
+    }
+    // One may happen, if rarely; more are somebody who reads the tests and guesses which to believe. Either way, what passed beside it
+    // may have been guessed too.
+    let void = if twisted.len() > COINCIDENCES {
+        forgeries.append(&mut twisted);
+        None
+    } else {
+        twisted.pop()
+    };
+    let is_proven = forgeries.is_empty() && weak.is_empty() && proven > 0 && runs.len() == plan.runs.len();
+    let strength = if is_proven { EvidenceStrength::Twins } else { EvidenceStrength::SameProcess };
+    Judged { cases, forgeries, void, strength, notes: notes(plan, proven, weak) }
+}
+
+fn notes(plan: &Plan, proven: usize, weak: Vec<String>) -> Vec<String> {
+    let ran = format!("run {} times, with tests that expect something wrong among the others", plan.runs.len());
+    let mut notes = vec![ran];
+    if !weak.is_empty() {
+        let more = weak.len().saturating_sub(TOLD);
+        notes.push(format!(
+            "{proven} tests were proven by twins that failed; these were not, so that the result could be forged:"
+        ));
+        notes.extend(weak.into_iter().take(TOLD));
+        if more > 0 {
+            notes.push(format!("and {more} more"));
+        }
+    }
+    notes
+}
+
+/// What could not be collected: each once, since every run tells of it.
+fn strays(runs: &[Sorted]) -> Vec<TestCase> {
+    let mut all: Vec<TestCase> = Vec::new();
+    for stray in runs.iter().flat_map(|run| &run.strays) {
+        if all.iter().all(|known| known.id != stray.id) {
+            all.push(stray.clone());
+        }
+    }
+    all
+}
+
+/// A case under its own name again.
+fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> TestCase {
+    let name = plan.runs.get(test.right).and_then(|run| run.names.get(number)).map(String::as_str).unwrap_or_default();
+    let parameters = case.id.strip_prefix(name).unwrap_or_default();
+    let short = |id: &str| id.rsplit("::").next().unwrap_or_default().to_owned();
+    let message = match name {
+        "" => case.message.clone(),
+        name => case.message.replace(&short(name), &short(&test.id)),
+    };
+    let mut own = TestCase { id: format!("{}{parameters}", test.id), message, ..case.clone() };
+    if !test.may_skip {
+        not_skipped(&mut own);
+    }
+    own
+}
+
+/// An assertion failed, or an exception did not come or was another one.
+fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
+    const MARKS: [&str; 4] = ["AssertionError", "DID NOT RAISE", "not raised", "\nE   "];
+    let message = case.message.as_str();
+    let asserted = message.starts_with("assert ")
+        || MARKS.iter().take(3).any(|mark| message.contains(mark))
+        || message.contains("assert ") && message.contains("\nE ");
+    case.outcome == TestOutcome::Failed && (twin.kind == Kind::Raises || asserted)
+}

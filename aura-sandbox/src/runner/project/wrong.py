@@ -1,0 +1,201 @@
+# What makes an assertion of a test wrong. With tests.py, which tells the tests and writes the copies, this is one program. It is trusted:
+# it runs by `python3 -I` in an empty folder, with nothing of the work within its reach, and it is not within the work's.
+#
+# Each run of the suite gets one copy of every test, under a random name: either the test itself or a twin of it. So there is no pair
+# to be compared, and neither name, place nor form tells which it is. What is certain to be run and has its right value written out
+# can be given a wrong one ("value"); other assertions are turned around ("other"). What is neither makes the test weak.
+import ast
+import builtins
+import json
+import random
+import sys
+
+rng = random.SystemRandom()
+MAX_TESTS = 2000
+
+
+class Unsure(Exception):
+    """Which tests there are cannot be told from the files alone."""
+
+
+def dotted(node):
+    if isinstance(node, ast.Call):
+        return dotted(node.func)
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def last(node):
+    return dotted(node).rsplit(".", 1)[-1]
+
+
+def get(place):
+    holder, field, at = place
+    value = getattr(holder, field)
+    return value if at is None else value[at]
+
+
+def put(place, new):
+    holder, field, at = place
+    if at is None:
+        setattr(holder, field, new)
+    else:
+        getattr(holder, field)[at] = new
+
+
+# ---- wrong values ----
+
+
+def wrong_int(v, far):
+    size = abs(v)
+    if far:
+        return v + rng.choice((-1, 1)) * (size + 10) * rng.randint(1, 3)
+    # Close to plausible, and none that a usual mistake would give.
+    shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2, v * v}
+    reach = max(60, size // 2)
+    while True:
+        new = v + rng.randint(-reach, reach)
+        if new not in shunned and (v < 0 or new >= 0):
+            return new
+
+
+def wrong_float(v, far):
+    if v != v or v in (float("inf"), float("-inf")):
+        return None
+    digits = len(repr(v).rpartition(".")[2]) if "e" not in repr(v) else 12
+    reach = (abs(v) + 10) * rng.uniform(0.5, 2) if far else max(abs(v) * rng.uniform(0.1, 0.6), 7 * 10.0**-digits)
+    new = round(v + rng.choice((-1, 1)) * reach, digits)
+    return None if new == v else new
+
+
+def wrong_text(text):
+    """Another text of the same look, also apart from its case."""
+    kinds = ("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789")
+    spots = [(at, kind) for at, c in enumerate(text) for kind in kinds if c in kind]
+    new = list(text)
+    for at, kind in rng.sample(spots, min(2, len(spots))):
+        new[at] = rng.choice([c for c in kind if c.lower() != text[at].lower()])
+    if not spots:
+        new.insert(rng.randint(0, len(new)), "".join(rng.choice(kinds[0]) for _ in range(rng.randint(2, 4))))
+    return "".join(new)
+
+
+def wrong(node, far=False):
+    """Another literal, which differs from this one for certain; None where that cannot be told."""
+    new = changed(node, far)
+    try:
+        same = new is None or ast.literal_eval(node) == ast.literal_eval(new)
+    except ValueError:
+        # A name or a call is in it: what stands beside that differs all the same.
+        same = False
+    return None if same else new
+
+
+def is_once(parts):
+    """Whether none of these can stand for another: the later one would win."""
+    return len(parts) < 2 or (
+        all(isinstance(part, ast.Constant) for part in parts) and len({part.value for part in parts}) == len(parts)
+    )
+
+
+def changed(node, far):
+    if isinstance(node, ast.Constant):
+        v = node.value
+        new = None
+        if isinstance(v, bool):
+            new = not v
+        elif isinstance(v, int):
+            new = wrong_int(v, far)
+        elif isinstance(v, float):
+            new = wrong_float(v, far)
+        elif isinstance(v, str):
+            new = wrong_text(v)
+        elif isinstance(v, bytes):
+            new = wrong_text(v.decode("latin-1")).encode("latin-1")
+        elif v is None:
+            new = rng.randint(3, 60)
+        return None if new is None else ast.Constant(new)
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        parts = list(node.elts)
+        if any(isinstance(part, ast.Starred) for part in parts) or (isinstance(node, ast.Set) and not is_once(parts)):
+            return None
+        for at in rng.sample(range(len(parts)), len(parts)):
+            new = wrong(parts[at], far)
+            if new is not None:
+                parts[at] = new
+                return type(node)(elts=parts, ctx=ast.Load()) if not isinstance(node, ast.Set) else ast.Set(elts=parts)
+        if parts:
+            return None
+        return type(node)(elts=[ast.Constant(rng.randint(2, 40))], ctx=ast.Load())
+    if isinstance(node, ast.Dict):
+        if None in node.keys or not is_once(node.keys):
+            return None
+        values = list(node.values)
+        for at in rng.sample(range(len(values)), len(values)):
+            new = wrong(values[at], far)
+            if new is not None:
+                values[at] = new
+                return ast.Dict(keys=list(node.keys), values=values)
+        return None if values else ast.Dict(keys=[ast.Constant(wrong_text("key"))], values=[ast.Constant(rng.randint(2, 40))])
+    if isinstance(node, ast.Call):
+        name = last(node)
+        if name == "approx" and len(node.args) == 1 and not node.keywords:
+            new = wrong(node.args[0], True)
+            return new and ast.Call(func=node.func, args=[new], keywords=[])
+        if name == "set" and not node.args:
+            return ast.Set(elts=[ast.Constant(rng.randint(2, 40))])
+    return None
+
+
+def needle(node):
+    """A literal that is in nothing that was not made for it."""
+    v = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(v, str) and v:
+        new = list(wrong_text(v))
+        for _ in range(max(3, 8 - len(new))):
+            new.insert(rng.randint(0, len(new)), rng.choice("bcdfghjklmnpqrstvwxz"))
+        return ast.Constant("".join(new))
+    if isinstance(v, (int, float)) and not isinstance(v, bool):
+        return ast.Constant(type(v)(rng.randint(10**6, 10**7)))
+    return None
+
+
+class Fold(ast.NodeTransformer):
+    """Writes constant sums as their result, leaves messages and descriptions out: both would tell what is right."""
+
+    def visit_BinOp(self, node):
+        self.generic_visit(node)
+        a, b = (side.value if isinstance(side, ast.Constant) else None for side in (node.left, node.right))
+        if type(a) not in (int, float) or type(b) not in (int, float):
+            return node
+        try:
+            if isinstance(node.op, ast.Add):
+                return ast.Constant(a + b)
+            if isinstance(node.op, ast.Sub):
+                return ast.Constant(a - b)
+            if isinstance(node.op, ast.Mult) and max(abs(a), abs(b)) < 10**30:
+                return ast.Constant(a * b)
+            if isinstance(node.op, ast.Pow) and abs(a) <= 1000 and 0 <= b <= 30:
+                return ast.Constant(a**b)
+        except (ArithmeticError, ValueError):
+            pass
+        return node
+
+    def visit_UnaryOp(self, node):
+        self.generic_visit(node)
+        v = node.operand.value if isinstance(node.operand, ast.Constant) else None
+        return ast.Constant(-v) if isinstance(node.op, ast.USub) and type(v) in (int, float) else node
+
+    def visit_Assert(self, node):
+        self.generic_visit(node)
+        node.msg = None
+        return node
+
+    def undocumented(self, node):
+        self.generic_visit(node)
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = undocumented
