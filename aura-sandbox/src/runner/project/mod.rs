@@ -43,10 +43,13 @@ pub(super) async fn run(
     limits: &Limits,
 ) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
-    match plan::make(slot, project, suite.timeout, limits).await? {
-        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, suite, limits, &plan, started).await,
-        Ok(plan) => run_plain(slot, project, suite, limits, Some(&plan.tests), "no test can be given a twin").await,
-        Err(why) => run_plain(slot, project, suite, limits, None, &why).await,
+    let plan = plan::make(slot, project, suite.timeout, limits).await?;
+    // The timeout is for all of it.
+    let rest = TestSuite { timeout: suite.timeout.saturating_sub(started.elapsed()), ..suite.clone() };
+    match plan {
+        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, &rest, limits, &plan).await,
+        Ok(plan) => run_plain(slot, project, &rest, limits, Some(&plan.tests), "no test can be given a twin").await,
+        Err(why) => run_plain(slot, project, &rest, limits, None, &why).await,
     }
 }
 
@@ -87,8 +90,8 @@ async fn run_planned(
     suite: &TestSuite,
     limits: &Limits,
     plan: &Plan,
-    started: Instant,
 ) -> Result<TestReport, SandboxError> {
+    let started = Instant::now();
     let before = {
         let slot = Arc::clone(slot);
         crate::blocking(move || Ok(Before::of(slot.work()))).await?
