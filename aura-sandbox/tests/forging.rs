@@ -85,7 +85,17 @@ async fn no_attack_of_a_half_passes(half: usize) {
             wrong.push(format!("{name}: {report:#?}"));
         }
     }
+    forget();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Removes what attacks with a memory left outside of their workspace.
+fn forget() {
+    let left = std::fs::read_dir("/tmp").expect("a folder").flatten();
+    for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with("aura-forging-")) {
+        // Another test may have removed it.
+        let _ = std::fs::remove_file(entry.path());
+    }
 }
 
 #[tokio::test]
