@@ -35,7 +35,7 @@ ENTRYPOINT ["/usr/local/bin/worker"]
 FROM base AS manager
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends python3 python3-pytest \
+    && apt-get install -y --no-install-recommends bubblewrap python3 python3-pytest \
     && rm -rf /var/lib/apt/lists/*
 USER aura
 COPY --from=build /usr/local/bin/server /usr/local/bin/server

@@ -10,14 +10,19 @@ pub use aura_store as store;
 
 pub mod prelude;
 
-/// A builder that has the formula's scorer and the process sandbox in place; give it a store and employees.
+/// A builder that has the formula's scorer and the strongest sandbox of this machine in place; give it a store and
+/// employees.
+///
+/// Where no sandbox works, one that isolates nothing takes its place and says so: tests of model-written code are then not
+/// run unless the operator allowed it.
 ///
 /// [`Orchestra::builder`](prelude::Orchestra::builder) is the same without any choice made.
 #[must_use = "nothing happens before `start`"]
 pub fn builder() -> prelude::OrchestraBuilder {
-    aura_core::Orchestra::builder()
-        .scorer(aura_scoring::FormulaScorer::default())
-        .try_sandbox(aura_sandbox::ProcessSandbox::new())
+    use aura_sandbox::{BackEnd, LocalSandbox};
+    let fall_back = BackEnd::ISOLATING.into_iter().chain([BackEnd::Unconfined]);
+    let sandbox = LocalSandbox::builder().back_ends(fall_back);
+    aura_core::Orchestra::builder().scorer(aura_scoring::FormulaScorer::default()).try_sandbox(sandbox.build())
 }
 
 /// The guides' code is compiled with the doc tests.

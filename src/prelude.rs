@@ -18,7 +18,7 @@ pub use aura_adapters::{MaxTokensName, OpenAiAdapter};
 #[cfg(any(feature = "ollama", feature = "openai", feature = "gemini"))]
 pub use aura_adapters::{PriceTable, PromptBook, PromptStyle};
 pub use aura_core::*;
-pub use aura_sandbox::ProcessSandbox;
+pub use aura_sandbox::{BackEnd, LocalSandbox};
 pub use aura_scoring::FormulaScorer;
 pub use aura_store::MemoryStore;
 #[cfg(feature = "postgres")]

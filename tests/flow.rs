@@ -58,6 +58,11 @@ fn house() -> OrchestraBuilder {
     aura_orchestra::builder().store(MemoryStore::new())
 }
 
+/// A sandbox as on a machine that offers none.
+fn unconfined() -> LocalSandbox {
+    LocalSandbox::builder().back_ends([BackEnd::Unconfined]).build().expect("a folder")
+}
+
 fn prd() -> NewPrd {
     NewPrd::new("write one()").tests(TestSuite::pytest(TESTS))
 }
@@ -106,9 +111,23 @@ async fn a_solo_job_that_is_rejected_goes_to_another_model() {
     orchestra.stop().await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn model_written_code_is_tested_in_the_strongest_sandbox() {
+    let orchestra = house().employ(says("model", RIGHT)).start().await.expect("starts");
+    let verdict = verdict_of(&orchestra, prd()).await;
+    let winner = verdict.winner().expect("won");
+    assert_eq!(winner.assessment.as_ref().expect("scored").signals.test_score, Fraction::new(1.0).ok());
+    assert_eq!(winner.isolation, Some(Isolation::Strong), "{verdict}");
+    let entries = orchestra.audit(AuditSeq(0), 1000).await.expect("audit");
+    let started = entries.iter().find(|entry| entry.action == "orchestra.started").expect("it was said");
+    assert_eq!(started.details["sandbox"]["back_end"], "bubblewrap");
+    orchestra.stop().await;
+}
+
 #[tokio::test]
 async fn model_written_code_is_not_tested_without_the_operators_word() {
-    let orchestra = house().employ(says("model", RIGHT)).start().await.expect("starts");
+    let orchestra = house().sandbox(unconfined()).employ(says("model", RIGHT)).start().await.expect("starts");
     let verdict = verdict_of(&orchestra, prd()).await;
     let winner = verdict.winner().expect("accepted unproven");
     assert_eq!(winner.assessment.as_ref().expect("scored").signals.test_score, None, "absent, never 0 or 1");
@@ -121,7 +140,7 @@ async fn model_written_code_is_not_tested_without_the_operators_word() {
 #[tokio::test]
 async fn in_house_code_is_tested_but_not_when_it_comes_through_the_remote_door() {
     let careful = OfflineAdapter::builder("employee_careful").skill(Skill::Careful).build().expect("builds");
-    let orchestra = house().employ(careful).workers(0).start().await.expect("starts");
+    let orchestra = house().sandbox(unconfined()).employ(careful).workers(0).start().await.expect("starts");
     let new = NewPrd::new("Write add(a, b)").tests(TestSuite::pytest("def test_it(): pass\n"));
     let prd = orchestra.submit(new).await.expect("accepted");
     let model = ModelName::new("employee_careful").expect("a name");
@@ -284,6 +303,8 @@ async fn a_prd_that_cannot_be_assessed_is_told_of_tested_once_and_holds_up_nobod
         .store(MemoryStore::with_clock(Arc::new(clock.clone())))
         .clock(clock.clone())
         .scorer(PanicsAtPoison)
+        // The command leaves its mark outside.
+        .sandbox(unconfined())
         .employ(echo)
         .allow_unsandboxed();
     let orchestra = orchestra.start().await.expect("starts");

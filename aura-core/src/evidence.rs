@@ -10,7 +10,7 @@ use crate::{
     model::ModelIdentity,
     prd::{Language, seconds},
     standing::text_enum,
-    units::{Fraction, Penalty, Score},
+    units::{Fraction, Mebibytes, Penalty, Score},
 };
 
 text_enum!(
@@ -122,6 +122,12 @@ pub struct TestReport {
     pub wall: Duration,
     /// Whether the wall time was within what the suite calls fast enough.
     pub fast_enough: bool,
+    /// The most memory that all its processes held at once, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<Mebibytes>,
+    /// Processor time of all its processes, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds::maybe", rename = "cpu_seconds")]
+    pub cpu: Option<Duration>,
     /// The end of what the command printed, cut to a bound.
     pub output: String,
     /// Attempts of the work to fake its result, each with its proof. One is enough: nothing else in the report counts.
@@ -146,6 +152,8 @@ impl TestReport {
             isolation: Isolation::None,
             wall: Duration::ZERO,
             fast_enough: false,
+            peak_memory: None,
+            cpu: None,
             output: String::new(),
             forgeries: Vec::new(),
             behaviour: Vec::new(),

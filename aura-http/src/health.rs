@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aura_core::{Action, engine::RemoteWorker};
+use aura_core::{Action, Isolation, engine::RemoteWorker};
 use axum::{Json, extract::State};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub(crate) struct Overview {
     /// What the sandbox enforces; null without one.
     #[schema(value_type = Option<Object>)]
     sandbox: Value,
-    /// Whether tests of model-written code run although the sandbox isolates nothing.
+    /// Whether tests of model-written code run even where the sandbox isolates nothing.
     allow_unsandboxed: bool,
     /// The place of the newest entry of the audit log; 0 while it is empty.
     newest_event: i64,
@@ -47,7 +47,8 @@ pub(crate) struct Overview {
 pub(crate) async fn overview(State(app): State<App>) -> Result<Json<Overview>, Problem> {
     let facts = app.orchestra.facts();
     let mut notices = app.options.notices.clone();
-    if facts.allow_unsandboxed {
+    let isolated = facts.sandbox.as_ref().is_some_and(|sandbox| sandbox.isolation > Isolation::None);
+    if facts.allow_unsandboxed && !isolated {
         notices.push(
             "Tests of model-written code run without a sandbox, as the operator allowed: that code can do whatever this \
              process can."

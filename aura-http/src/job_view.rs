@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aura_core::{
     Job, JobId, JobState, JobStatus, Language, ModelId, ModelName, Orchestra, Prd, PrdId, ProjectId, Role, Score,
-    SourceFile, WorkerId,
+    SourceFile, TestSuite, Tests, WorkerId,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -39,9 +39,10 @@ pub(crate) struct JobView {
     /// python, rust, javascript or text.
     #[schema(value_type = String)]
     language: Language,
-    /// The tests that decide, with the command that runs them; null without tests.
+    /// The tests that decide, with the command that runs them; null without tests, and where they are cases: no worker sees what is
+    /// right for them.
     #[schema(value_type = Option<Object>)]
-    tests: Option<aura_core::TestSuite>,
+    tests: Option<TestSuite>,
     /// Claims used up so far.
     attempt: u32,
     max_attempts: u32,
@@ -99,6 +100,11 @@ impl Names {
     }
 }
 
+/// What a worker may see of the tests: all but what is right for cases.
+pub(crate) fn shown_to_workers(tests: Option<TestSuite>) -> Option<TestSuite> {
+    tests.filter(|suite| matches!(suite.tests, Tests::Project(_)))
+}
+
 impl JobView {
     /// A job with its PRD.
     pub(crate) fn new(orchestra: &Orchestra, job: &Job, prd: &Prd, names: &Names) -> Self {
@@ -115,7 +121,7 @@ impl JobView {
             prompt: asked.prompt.clone(),
             context: asked.context.clone(),
             language: asked.language,
-            tests: asked.tests.clone(),
+            tests: shown_to_workers(asked.tests.clone()),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             worker_id: worker(&job.state).cloned(),

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::{
     Problem,
     body::{self, Body},
-    job_view::{JobView, Names},
+    job_view::{JobView, Names, shown_to_workers},
     models,
     params::{self, Id, MAX_WAIT},
     router::App,
@@ -75,7 +75,7 @@ pub(crate) struct ClaimedView {
     /// The model that it was given to.
     #[schema(value_type = String)]
     model: ModelName,
-    /// The PRD, as it was submitted.
+    /// The PRD, as it was submitted, without tests that are cases.
     #[schema(value_type = Object)]
     prd: aura_core::Prd,
     /// What was wrong with the attempt before this one: `{attempt, why, failed, output, work, patches}`; null when none was rejected.
@@ -272,7 +272,8 @@ fn confidence(value: f64) -> Result<Confidence, Problem> {
 }
 
 fn view(app: &App, claimed: Claimed, names: &Names) -> Result<ClaimedView, Problem> {
-    let Claimed { job, model, prd, feedback } = claimed;
+    let Claimed { job, model, mut prd, feedback } = claimed;
+    prd.request.tests = shown_to_workers(prd.request.tests);
     let aura_core::JobState::InProgress { lease, .. } = &job.state else {
         let error = aura_core::StoreError::corrupt("job", job.id, "it is claimed, but not in progress");
         return Err(error.into());

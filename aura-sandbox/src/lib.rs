@@ -1,6 +1,7 @@
 //! Workspaces, patches, snapshots and test runs for code that a model wrote.
 //!
-//! [`ProcessSandbox`] is the [`Sandbox`](aura_core::Sandbox) to start with. The way of a piece of work through it:
+//! [`LocalSandbox`] is the [`Sandbox`](aura_core::Sandbox) to start with: it takes the strongest [`BackEnd`] that proves
+//! itself on this machine. The way of a piece of work through it:
 //!
 //! 1. `prepare` makes a fresh folder with the user's files;
 //! 2. `apply` puts the model's files and patches into it, all or nothing: paths cannot leave the folder, and files
@@ -10,12 +11,13 @@
 //! 5. `discard` removes the folder.
 
 mod beneath;
+mod confinement;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod limits;
+mod local_sandbox;
 mod patch;
 mod path;
-mod process_sandbox;
 mod report;
 mod runner;
 mod snapshot;
@@ -23,8 +25,9 @@ mod steering;
 mod work;
 mod workspace;
 
+pub use confinement::{BackEnd, Refusal};
 pub use limits::Limits;
-pub use process_sandbox::{ProcessSandbox, ProcessSandboxBuilder};
+pub use local_sandbox::{LocalSandbox, LocalSandboxBuilder};
 
 use aura_core::SandboxError;
 

@@ -33,24 +33,42 @@ pub(crate) struct Slot {
     folder: Folder,
     work: Folder,
     tests: Mutex<TestFiles>,
+    /// Whom its tests run as, when that is not this process's user.
+    user: Option<u32>,
     removed: AtomicBool,
 }
 
 impl Slot {
     /// Makes fresh folders below `root`, which lies at `root_path`.
-    pub(crate) fn create(root: Arc<Folder>, root_path: &Path, job: JobId, attempt: u32) -> io::Result<Self> {
+    pub(crate) fn create(
+        root: Arc<Folder>,
+        root_path: &Path,
+        job: JobId,
+        attempt: u32,
+        user: Option<u32>,
+    ) -> io::Result<Self> {
         // Made anew under a random name or not at all, and readable by its owner only.
         let path = private_folders().prefix(&format!("{job}-{attempt}-")).tempdir_in(root_path)?.keep();
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let name = name.ok_or_else(|| io::Error::other("the new folder has no name"))?;
         let folder = Folder::open(&path)?;
         let work = folder.make_child(WORK)?;
-        Ok(Self { root, name, path, folder, work, tests: Mutex::default(), removed: AtomicBool::new(false) })
+        Ok(Self { root, name, path, folder, work, tests: Mutex::default(), user, removed: AtomicBool::new(false) })
     }
 
     /// Where the workspace is.
     pub(crate) fn work_path(&self) -> PathBuf {
         self.path.join(WORK)
+    }
+
+    /// Where the attempt's own folder is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whom its tests run as, when that is not this process's user.
+    pub(crate) const fn user(&self) -> Option<u32> {
+        self.user
     }
 
     /// The workspace, by its handle.
@@ -67,6 +85,17 @@ impl Slot {
     pub(crate) fn private(&self, name: &str) -> io::Result<(Folder, PathBuf)> {
         self.folder.remove_tree(name)?;
         Ok((self.folder.make_child(name)?, self.path.join(name)))
+    }
+
+    /// Makes the user that tests run as the owner of the attempt's folders: beside this process, nobody else can enter.
+    pub(crate) fn hand_over(&self) -> io::Result<()> {
+        let Some(user) = self.user else { return Ok(()) };
+        self.root.let_through()?;
+        self.folder.own_by(user)?;
+        for name in [WORK, "report", "home", "tmp", "empty"] {
+            self.folder.make_child(name)?.give_to(user)?;
+        }
+        Ok(())
     }
 
     /// Remembers the test files among those that the work starts from.

@@ -88,10 +88,29 @@ async fn an_endless_call_is_ended_at_the_limit_and_what_was_answered_before_is_s
 #[tokio::test]
 async fn what_json_cannot_say_is_never_right() {
     for value in ["float('nan')", "float('inf')", "object()", "{1, 2}", "b'x'", "10j"] {
-        let cases = Cases::python("f").case([], json!(null)).case([], json!({}));
+        let cases = Cases::python("f")
+            .case([], json!(null))
+            .case([], json!({}))
+            .raises([], "ValueError")
+            .raises([], "TypeError");
         let report = python(cases, &format!("def f():\n    return {value}\n")).await;
-        assert_eq!(outcomes(&report), [Failed, Failed], "{value}: {report:?}");
+        assert_eq!(outcomes(&report), [Failed; 4], "{value}: {report:?}");
+        assert!(report.cases[0].message.contains("what JSON cannot say"), "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn an_honest_answer_that_cannot_be_read_is_wrong_and_no_forgery() {
+    for value in ["'\\ud800'", "10 ** 400"] {
+        let report = python(Cases::python("f").case([], json!("x")), &format!("def f():\n    return {value}\n")).await;
+        assert_eq!((outcomes(&report), report.forgeries.len()), (vec![Failed], 0), "{value}: {report:?}");
+    }
+    let deep = "def f():\n    x = []\n    for _ in range(300):\n        x = [x]\n    return x\n";
+    let report = python(Cases::python("f").case([], json!([])), deep).await;
+    assert_eq!((outcomes(&report), report.forgeries.len()), (vec![Failed], 0), "{report:?}");
+    let cases = Cases::function(Language::Rust, "f").case([], json!(0.0)).raises([], "panic");
+    let report = call(cases, &[("src/lib.rs", "pub fn f() -> f64 { f64::NAN }\n")]).await;
+    assert_eq!((outcomes(&report), report.forgeries.len()), (vec![Failed; 2], 0), "{report:?}");
 }
 
 #[tokio::test]

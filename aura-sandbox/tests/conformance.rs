@@ -1,5 +1,16 @@
-//! The process sandbox keeps every promise of `aura_core::conformance`.
+//! The sandbox keeps every promise of `aura_core::conformance` behind each of its back ends.
 
 #![cfg(unix)]
+#![expect(clippy::panic, reason = "a sandbox that cannot be made has failed every promise")]
 
-aura_core::sandbox_conformance!(process, aura_sandbox::ProcessSandbox::new().expect("a folder for workspaces"));
+use aura_sandbox::{BackEnd, LocalSandbox};
+
+fn behind(back_end: BackEnd) -> LocalSandbox {
+    LocalSandbox::builder().back_ends([back_end]).build().unwrap_or_else(|error| panic!("{error}"))
+}
+
+aura_core::sandbox_conformance!(unconfined, behind(BackEnd::Unconfined));
+#[cfg(target_os = "linux")]
+aura_core::sandbox_conformance!(landlock, behind(BackEnd::Landlock));
+#[cfg(target_os = "linux")]
+aura_core::sandbox_conformance!(bubblewrap, behind(BackEnd::Bubblewrap));

@@ -68,17 +68,6 @@ pub(crate) fn hire(settings: &ServerSettings) -> Result<Crew, Box<dyn Error + Se
             crew.notices.push(format!("{} is a STUB: {stub}", adapter.profile().name));
         }
     }
-    if settings.orchestra.allow_unsandboxed {
-        crew.notices.push(
-            "AURA_ALLOW_UNSANDBOXED is on: code that models write runs on this machine WITHOUT ISOLATION".to_owned(),
-        );
-    } else {
-        crew.hints.push(
-            "AURA_ALLOW_UNSANDBOXED=1 runs the tests of model-written code without isolation (until then they are not run, and \
-             verdicts say so)"
-                .to_owned(),
-        );
-    }
     Ok(crew)
 }
 

@@ -5,6 +5,7 @@
 mod books;
 mod crew;
 mod database;
+mod fence;
 #[path = "../staff/hiring.rs"]
 mod hiring;
 #[path = "../staff/house.rs"]
@@ -45,6 +46,7 @@ async fn run() -> Result<(), String> {
     let listener = bind(settings.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let crew = crew::hire(&settings).map_err(|error| one_line(error.as_ref()))?;
+    let fence = fence::put_up(&settings).map_err(|error| format!("AURA_SANDBOX: {}", one_line(&error)))?;
     let database = settings.database.open().await.map_err(|error| one_line(&error))?;
 
     if let Some(ledger) = &settings.house.ledger {
@@ -55,6 +57,7 @@ async fn run() -> Result<(), String> {
         .store_shared(database.store())
         .workers(settings.workers)
         .settings(settings.orchestra.clone())
+        .sandbox(fence.sandbox)
         .probe(probes(&settings)?)
         .alerter(LogAlerter);
     for adapter in crew.adapters {
@@ -65,15 +68,17 @@ async fn run() -> Result<(), String> {
     println!("Aura Orchestra is listening on http://{address}");
     println!("  database   {}", settings.database.place());
     println!("  workers    {}", settings.workers);
-    for notice in &crew.notices {
+    println!("  sandbox    {}", fence.line);
+    let notices = [crew.notices, fence.notices].concat();
+    for notice in &notices {
         println!("  NOTE       {notice}");
     }
-    for hint in &crew.hints {
+    for hint in crew.hints.iter().chain(&fence.hints) {
         println!("  for more   {hint}");
     }
 
     let drain = http::Drain::default();
-    let options = http::HttpOptions { notices: crew.notices, drain: drain.clone(), ..http::HttpOptions::default() };
+    let options = http::HttpOptions { notices, drain: drain.clone(), ..http::HttpOptions::default() };
     let router = http::router(orchestra.clone(), options);
     let stop = stop_on_signal(orchestra.clone(), drain, settings.drain);
     let served = http::serve(listener, router, stop).await;

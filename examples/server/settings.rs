@@ -4,7 +4,7 @@ use std::{env, net::SocketAddr, str::FromStr, time::Duration};
 
 use aura_orchestra::{
     core::engine::{HrSettings, Settings},
-    prelude::ApiKey,
+    prelude::{ApiKey, BackEnd},
 };
 use clap::Parser;
 
@@ -30,6 +30,8 @@ pub(crate) struct ServerSettings {
     /// How long the server is not ready and still serves, before it stops.
     pub(crate) drain: Duration,
     pub(crate) orchestra: Settings,
+    /// What to run tests in; none for the strongest that works here.
+    pub(crate) sandbox: Option<BackEnd>,
     pub(crate) house: House,
     pub(crate) ollama_host: Option<String>,
     pub(crate) ollama_model: String,
@@ -66,6 +68,7 @@ impl ServerSettings {
             ..Settings::default()
         };
         orchestra.check()?;
+        let sandbox = sandbox(orchestra.allow_unsandboxed)?;
         let workers: usize = number("AURA_WORKERS", None, 2)?;
         if workers > 256 {
             return Err(format!("AURA_WORKERS is {workers}: it must be 0 to 256"));
@@ -80,6 +83,7 @@ impl ServerSettings {
             workers,
             drain: drain()?,
             orchestra,
+            sandbox,
             house: House::read()?,
             ollama_host: text("OLLAMA_HOST"),
             ollama_model: text("OLLAMA_MODEL").unwrap_or_else(|| hiring::OLLAMA_MODEL.to_owned()),
@@ -120,6 +124,20 @@ fn seconds(name: &str, default: f64) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) if duration >= Duration::from_millis(100) && seconds <= 86_400.0 * 365.0 => Ok(duration),
         _ => Err(format!("{name} is {seconds}: it must be a number of seconds, at least 0.1")),
+    }
+}
+
+/// Running without one takes two words, so that no slip of one switch does it.
+fn sandbox(allow_unsandboxed: bool) -> Result<Option<BackEnd>, String> {
+    let Some(name) = text("AURA_SANDBOX").filter(|name| name != "auto") else { return Ok(None) };
+    match name.parse() {
+        Ok(BackEnd::Unconfined) if !allow_unsandboxed => Err(
+            "AURA_SANDBOX is none, which runs code that models write WITHOUT ISOLATION: set AURA_ALLOW_UNSANDBOXED=1 as \
+             well if you accept that, or AURA_SANDBOX=auto"
+                .to_owned(),
+        ),
+        Ok(back_end) => Ok(Some(back_end)),
+        Err(_) => Err(format!("AURA_SANDBOX is {name:?}: it must be auto, bubblewrap, landlock or none")),
     }
 }
 

@@ -23,6 +23,8 @@ fn each_bad_setting_is_named() {
         (("AURA_LISTEN", "everywhere"), "AURA_LISTEN"),
         (("AURA_LISTEN", "0.0.0.0:0"), "access control"),
         (("AURA_ALLOW_UNSANDBOXED", "perhaps"), "AURA_ALLOW_UNSANDBOXED"),
+        (("AURA_SANDBOX", "chroot"), "AURA_SANDBOX"),
+        (("AURA_SANDBOX", "none"), "AURA_ALLOW_UNSANDBOXED=1"),
         (("AURA_STALL_AFTER", "-1"), "AURA_STALL_AFTER"),
         (("AURA_DRAIN", "3601"), "AURA_DRAIN"),
         (("PROMOTE_THRESHOLD", "NaN"), "PROMOTE_THRESHOLD"),

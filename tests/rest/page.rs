@@ -9,7 +9,9 @@ use crate::{assigned, raw_http::House, with_models};
 async fn the_page_and_the_description_are_served_with_strict_headers() {
     let options = HttpOptions { notices: vec!["three offline employees".to_owned()], ..HttpOptions::default() };
     let employee = OfflineAdapter::builder("employee_careful").build().expect("an employee");
-    let builder = aura_orchestra::builder().store(MemoryStore::new()).employ(employee).allow_unsandboxed();
+    let sandbox = LocalSandbox::builder().back_ends([BackEnd::Unconfined]).build().expect("a folder");
+    let builder =
+        aura_orchestra::builder().store(MemoryStore::new()).sandbox(sandbox).employ(employee).allow_unsandboxed();
     let house = House::open(builder, options).await;
     let page = house.get("/").await;
     assert_eq!(page.status, 200);

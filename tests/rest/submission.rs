@@ -36,6 +36,27 @@ async fn a_prd_is_submitted_listed_shown_and_called_off() {
 }
 
 #[tokio::test]
+async fn what_is_right_for_cases_is_shown_with_the_prd_and_never_with_a_job() {
+    let house = with_models(&["a"]).await;
+    let call = json!({ "function": { "language": "python", "file": "solution.py", "name": "add" } });
+    let tests = json!({ "call": call, "cases": [{ "args": [1, 2], "expected": "canary" }] });
+    let prd = house.post("/prds", &json!({ "prompt": "Write add(a, b)", "tests": tests })).await.accepted(201);
+    assert_eq!(prd["tests"]["cases"][0]["expected"], "canary");
+    let id = prd["jobs"][0]["id"].as_str().expect("an id").to_owned();
+    let claimed = loop {
+        let answer = house.post(&format!("/jobs/{id}/claim"), &json!("w1")).await;
+        if answer.status == 200 {
+            break answer;
+        }
+    };
+    for answer in [claimed, house.get(&format!("/jobs/{id}")).await, house.get("/jobs").await] {
+        let text = answer.json().to_string();
+        assert!(text.contains(&id) && !text.contains("canary"), "{text}");
+    }
+    house.close().await;
+}
+
+#[tokio::test]
 async fn an_idempotency_key_gives_the_prd_there_is_and_refuses_another_request() {
     let house = with_models(&["a"]).await;
     let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "key-1")];

@@ -13,7 +13,7 @@ pub use adapter::{AdapterError, DeltaSink, Gate, Health, ModelAdapter, Wait};
 pub use alerter::{AlertError, Alerter};
 pub use manager::{ArtifactUpload, Claimed, Manager, Release, Report, Reported, Sighting, WorkRequest};
 pub use probe::{ProbeError, ResourceProbe};
-pub use sandbox::{Capabilities, Sandbox, SandboxError, Snapshot, Workspace};
+pub use sandbox::{Capabilities, Enforcement, Sandbox, SandboxError, Snapshot, Workspace};
 pub use scorer::Scorer;
 pub use selection::{Candidate, Candidates, Choice, SelectionPolicy};
 pub use store::{AuditStore, DutyStore, JobStore, ModelStore, RunStore, Store, StoreError};

@@ -1,6 +1,6 @@
 //! Where code that a model wrote is put together and tested.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,20 @@ use crate::{
     evidence::{Isolation, TestReport},
     ids::JobId,
     prd::{SourceFile, TestSuite},
+    standing::text_enum,
 };
+
+text_enum!(
+    /// How firmly a sandbox keeps one promise, weakest first.
+    Enforcement, "enforcement" {
+        /// Not at all.
+        None => "none",
+        /// Against accidents and most attempts; the notes say what gets past it.
+        BestEffort => "best_effort",
+        /// By the kernel, whatever the code under test does.
+        Enforced => "enforced",
+    }
+);
 
 /// Puts work together in a workspace of its own and runs tests on it.
 ///
@@ -64,8 +77,45 @@ pub trait Sandbox: fmt::Debug + Send + Sync {
 pub struct Capabilities {
     /// In one word.
     pub isolation: Isolation,
+    /// What does it, such as `bubblewrap`.
+    pub back_end: String,
+    /// No connection leaves, none comes in.
+    pub network: Enforcement,
+    /// No file of the host is read or written but the tools and the workspace, and the workspace's size has a bound.
+    pub files: Enforcement,
+    /// Processes of the host are out of reach, the number of own ones has a bound, and none is left behind.
+    pub processes: Enforcement,
+    /// The memory of all processes together has a bound.
+    pub memory: Enforcement,
+    /// The run ends at its time limit.
+    pub time: Enforcement,
+    /// Shared memory, message queues and local sockets of the host are out of reach.
+    pub ipc: Enforcement,
     /// What is enforced and what is not, for people.
     pub notes: Vec<String>,
+    /// Why nothing stronger is used here, and how to get it; empty when it is the strongest.
+    #[serde(default)]
+    pub missing: Vec<String>,
+}
+
+impl Capabilities {
+    /// A sandbox that keeps none of the promises; the notes say what it does instead.
+    #[must_use]
+    pub fn nothing(back_end: impl Into<String>, notes: Vec<String>) -> Self {
+        let none = Enforcement::None;
+        Self {
+            isolation: Isolation::None,
+            back_end: back_end.into(),
+            network: none,
+            files: none,
+            processes: none,
+            memory: none,
+            time: none,
+            ipc: none,
+            notes,
+            missing: Vec::new(),
+        }
+    }
 }
 
 /// A folder for one attempt at one job.

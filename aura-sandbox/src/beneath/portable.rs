@@ -98,6 +98,22 @@ impl Folder {
         walk_from(&self.0, "", 0, skip, visit)
     }
 
+    /// No other user is ever lent here, nor let in.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    pub(crate) fn give_to(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    pub(crate) fn own_by(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the same shape as on Unix")]
+    pub(crate) fn let_through(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Removes the folder `name` with all that is in it.
     pub(crate) fn remove_tree(&self, name: &str) -> io::Result<()> {
         match fs::remove_dir_all(self.0.join(name)) {

@@ -12,6 +12,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, Dir, FileType, Mode, OFlags, chmodat, fchmod, fstat, mkdirat, openat, renameat, statat, unlinkat},
     io::Errno,
+    process::{Gid, Uid},
 };
 
 use super::{Entry, Kind, MAX_WALK_DEPTH, too_deep};
@@ -152,6 +153,41 @@ impl Folder {
                 _ => {}
             }
             path.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// Makes a user the owner of the folder and of what this process's user has in it. Links, devices and files with a
+    /// second name are left alone: the other name may lie anywhere.
+    pub(crate) fn give_to(&self, user: u32) -> io::Result<()> {
+        self.give_from(Uid::from_raw(user), Gid::from_raw(user), 0)
+    }
+
+    /// Makes a user the owner of the folder alone.
+    pub(crate) fn own_by(&self, user: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchown(&self.0, Some(Uid::from_raw(user)), Some(Gid::from_raw(user)))?)
+    }
+
+    /// Lets everybody pass through the folder to what they can name in it; nobody else can list it.
+    pub(crate) fn let_through(&self) -> io::Result<()> {
+        Ok(fchmod(&self.0, Mode::from_raw_mode(0o711))?)
+    }
+
+    fn give_from(&self, user: Uid, group: Gid, depth: usize) -> io::Result<()> {
+        if depth > MAX_WALK_DEPTH {
+            return Err(too_deep());
+        }
+        rustix::fs::fchown(&self.0, Some(user), Some(group))?;
+        let own = rustix::process::geteuid().as_raw();
+        for name in names(&self.0)? {
+            let stat = statat(&self.0, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => Self(step(&self.0, &name)?).give_from(user, group, depth + 1)?,
+                FileType::RegularFile if stat.st_uid == own && stat.st_nlink == 1 => {
+                    rustix::fs::chownat(&self.0, &name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+                }
+                _ => {}
+            }
         }
         Ok(())
     }

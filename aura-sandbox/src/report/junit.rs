@@ -43,11 +43,16 @@ const ENTITIES: [(&str, char, char); 5] = [
     ("&amp;", '&', '\u{fdd4}'),
 ];
 
+/// Makes the outermost element a suite like any other: node writes tests straight into it, where the parser sees none.
+fn as_suite(text: &str) -> String {
+    text.replace("<testsuites", "<testsuite").replace("</testsuites", "</testsuite")
+}
+
 fn hide_entities(file: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(file) {
         Ok(text) => ENTITIES
             .iter()
-            .fold(text.to_owned(), |text, (entity, _, hidden)| text.replace(entity, hidden.encode_utf8(&mut [0; 4])))
+            .fold(as_suite(text), |text, (entity, _, hidden)| text.replace(entity, hidden.encode_utf8(&mut [0; 4])))
             .into_bytes(),
         // Refused by the parser.
         Err(_) => file.to_vec(),
@@ -154,6 +159,17 @@ mod tests {
             assert!(!reading.complaint.is_empty());
         }
         assert_eq!(reading(0, &[0xff, 0xfe, 0x00]).end, RunEnd::Unreadable);
+    }
+
+    #[test]
+    fn tests_outside_of_any_suite_are_read_as_node_writes_them() {
+        let xml = "<testsuites>\n<testcase name=\"small\" classname=\"test\"/>\n<testsuite name=\"s\"><testcase \
+                   name=\"inner\" classname=\"test\"/></testsuite>\n<testcase name=\"wrong\" classname=\"test\" \
+                   failure=\"no\"><failure type=\"testCodeFailure\" message=\"no\">why</failure></testcase></testsuites>";
+        let reading = reading(1, xml.as_bytes());
+        let seen: Vec<_> = reading.cases.iter().map(|case| (case.id.as_str(), case.outcome)).collect();
+        assert_eq!(seen.len(), 3, "{reading:?}");
+        assert!(seen.contains(&("test::wrong", TestOutcome::Failed)), "{seen:?}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Environment {
     pub(super) is_cargo: bool,
     /// Every variable there will be.
     pub(super) variables: Vec<(&'static str, OsString)>,
+    /// Folders besides the system's that it needs to read.
+    pub(super) tools: Vec<PathBuf>,
     path: Vec<PathBuf>,
 }
 
@@ -76,7 +78,11 @@ impl Environment {
             let kept = ["SystemRoot", "PATHEXT"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
             variables.extend(kept.chain([("USERPROFILE", home.into()), ("TEMP", temporary.into())]));
         }
-        Ok(Self { program: found, asked_for: program.to_owned(), is_cargo, variables, path })
+        #[cfg(target_os = "linux")]
+        let tools = crate::confinement::tools(&found, &variables);
+        #[cfg(not(target_os = "linux"))]
+        let tools = Vec::new();
+        Ok(Self { program: found, tools, asked_for: program.to_owned(), is_cargo, variables, path })
     }
 
     /// The same environment for another program that starts this one.

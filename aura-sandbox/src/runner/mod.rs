@@ -14,24 +14,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aura_core::{Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd};
+use aura_core::{
+    Isolation, Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd,
+};
 
 use crate::{
     Limits,
     beneath::Folder,
+    confinement::{Confinement, Task},
     path::WorkPath,
     report::{self, MAX_REPORT, Remains},
     workspace::Slot,
 };
 use environment::Environment;
 use output::Output;
-use process::Running;
+use process::{Running, Used};
 use tokio::{io::AsyncWriteExt as _, process::ChildStdin};
 
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
 /// The report's name in its private folder.
-const REPORT: &str = "report.xml";
+pub(crate) const REPORT: &str = "report.xml";
 /// How often the size of the workspace is looked at.
 const SIZE_EVERY: Duration = Duration::from_millis(500);
 /// How long what was printed is still read once the command has ended: a process that left the group may hold the
@@ -48,11 +51,11 @@ struct Prepared {
     environment: Environment,
     /// Sources of the tests that count; none when all do.
     counting: Vec<WorkPath>,
-    work: PathBuf,
-    report: Folder,
-    empty: PathBuf,
+    report: Arc<Folder>,
     /// What comes in on its standard input.
     input: Vec<u8>,
+    /// Whether it is run on the work, or in an empty folder and without a way to it.
+    with_work: bool,
 }
 
 /// A command that has ended, with all processes of its group.
@@ -60,22 +63,30 @@ struct Executed {
     end: RunEnd,
     wall: Duration,
     remains: Remains,
+    used: process::Used,
     /// The end of what was printed.
     last: Vec<u8>,
 }
 
 /// Runs a suite's tests on the work.
-pub(crate) async fn run(slot: &Arc<Slot>, suite: &TestSuite, limits: &Limits) -> Result<TestReport, SandboxError> {
-    match &suite.tests {
-        Tests::Project(project) => project::run(slot, project, suite, limits).await,
-        Tests::Cases(cases) => cases::run(slot, cases, suite, limits).await,
-    }
+pub(crate) async fn run(
+    slot: &Arc<Slot>,
+    suite: &TestSuite,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+) -> Result<TestReport, SandboxError> {
+    let report = match &suite.tests {
+        Tests::Project(project) => project::run(slot, project, suite, limits, confinement).await,
+        Tests::Cases(cases) => cases::run(slot, cases, suite, limits, confinement).await,
+    };
+    report.map(|report| TestReport { isolation: confinement.capabilities().isolation, ..report })
 }
 
 /// What one run of a project's command left.
 struct Once {
     end: RunEnd,
     wall: Duration,
+    used: Used,
     cases: Vec<TestCase>,
     /// What is wrong with its report; empty when nothing is.
     complaint: String,
@@ -84,14 +95,20 @@ struct Once {
 }
 
 /// Writes the suite's files over the work, runs its command and reads its report.
-async fn once(slot: &Arc<Slot>, project: &Project, timeout: Duration, limits: &Limits) -> Result<Once, SandboxError> {
+async fn once(
+    slot: &Arc<Slot>,
+    project: &Project,
+    timeout: Duration,
+    limits: &Limits,
+    confinement: &Arc<Confinement>,
+) -> Result<Once, SandboxError> {
     let prepared = {
-        let (slot, project) = (Arc::clone(slot), project.clone());
-        crate::blocking(move || prepare(&slot, &project)).await?
+        let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
+        crate::blocking(move || prepare(&slot, &project, &confinement)).await?
     };
-    let Executed { end, wall, remains, last } = execute(slot, &prepared, timeout, limits).await?;
+    let Executed { end, wall, remains, used, last } = execute(slot, &prepared, timeout, limits, confinement).await?;
     let reading = if end == RunEnd::Finished {
-        let (format, report, counting) = (project.report, prepared.report, prepared.counting);
+        let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
             let remains = Remains { file: read_report(&report), ..remains };
             let reading = report::read(format, &remains, &counting);
@@ -99,14 +116,14 @@ async fn once(slot: &Arc<Slot>, project: &Project, timeout: Duration, limits: &L
         })
         .await?;
         if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
-            missing_tool(&prepared.argv, &prepared.environment, &prepared.empty, &remains).await?;
+            missing_tool(&prepared, slot, limits, confinement, &remains).await?;
         }
         Some(reading)
     } else {
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    Ok(Once { end, wall, cases, complaint, last })
+    Ok(Once { end, wall, used, cases, complaint, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
@@ -116,7 +133,7 @@ fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
     format != ReportFormat::ExitCode && reading.cases.iter().any(|case| matches!(case.outcome, Passed | Failed))
 }
 
-fn prepare(slot: &Slot, suite: &Project) -> Result<Prepared, SandboxError> {
+fn prepare(slot: &Slot, suite: &Project, confinement: &Confinement) -> Result<Prepared, SandboxError> {
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
     let paths = suite.files.iter().map(|file| {
@@ -132,22 +149,41 @@ fn prepare(slot: &Slot, suite: &Project) -> Result<Prepared, SandboxError> {
         let written = slot.work().write_over(path, file.text.as_bytes());
         written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
     }
-    let folder = |name: &str| slot.private(name).map_err(|source| cannot("make a private folder", source));
-    let (report, report_path) = folder("report")?;
-    let (_, home) = folder("home")?;
-    let (_, temporary) = folder("tmp")?;
-    let (_, empty) = folder("empty")?;
+    let Beside { report, report_path, home, temporary } = beside(slot, confinement)?;
     let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
     let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, work: slot.work_path(), report, empty, input: Vec::new() })
+    Ok(Prepared { argv, environment, counting, report: Arc::new(report), input: Vec::new(), with_work: true })
 }
 
-/// A report that is too large or no plain file is as good as none.
+/// The folders beside the workspace that a run has for itself.
+struct Beside {
+    report: Folder,
+    report_path: PathBuf,
+    home: PathBuf,
+    temporary: PathBuf,
+}
+
+/// Makes them anew, and hands all of it over to the user that the work runs as.
+fn beside(slot: &Slot, confinement: &Confinement) -> Result<Beside, SandboxError> {
+    let cannot =
+        |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
+    let folder = |name: &str| slot.private(name).map_err(|source| cannot("make a private folder", source));
+    let (report, report_path) = folder("report")?;
+    let (_, home) = folder("home")?;
+    let (_, temporary) = folder("tmp")?;
+    folder("empty")?;
+    if confinement.works_in_place() {
+        slot.hand_over().map_err(|source| cannot("hand the work over to its user", source))?;
+    }
+    Ok(Beside { report, report_path, home, temporary })
+}
+
+/// A report that is empty, too large or no plain file is as good as none.
 fn read_report(folder: &Folder) -> Option<Vec<u8>> {
-    folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok()
+    folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
 async fn execute(
@@ -155,11 +191,15 @@ async fn execute(
     prepared: &Prepared,
     timeout: Duration,
     limits: &Limits,
+    confinement: &Confinement,
 ) -> Result<Executed, SandboxError> {
-    let mut command = process::command(&prepared.argv, &prepared.environment, &prepared.work, limits.file_bytes);
-    let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut running = Running::start(&mut command).map_err(|source| not_started(&prepared.argv, source))?;
+    let task = task(&prepared.argv, &prepared.environment, slot, limits, prepared.with_work);
+    let started = confinement.command(&task).and_then(|mut confined| {
+        let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(confined)
+    });
+    let mut running = started.map_err(|source| not_started(&prepared.argv, source))?;
     let feeding = feed(running.child().stdin.take(), &prepared.input);
     let mut output = Output::of(running.child(), limits);
     let started = Instant::now();
@@ -189,11 +229,22 @@ async fn execute(
         }
     };
     let wall = started.elapsed();
-    running.end().await;
+    let used = running.end().await;
     let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
     let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
     let output::Printed { stdout, stderr, last } = output.into_printed();
-    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, last })
+    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
+}
+
+fn task<'a>(
+    argv: &'a [String],
+    environment: &'a Environment,
+    slot: &'a Slot,
+    limits: &'a Limits,
+    with_work: bool,
+) -> Task<'a> {
+    let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
+    Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
 }
 
 /// Writes what comes in, and closes it. A command that ends before it has read all of it is none the worse for that.
@@ -243,19 +294,35 @@ fn not_started(argv: &[String], source: io::Error) -> SandboxError {
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
 /// itself is asked, in an empty folder.
 async fn missing_tool(
-    argv: &[String],
-    environment: &Environment,
-    empty: &std::path::Path,
+    prepared: &Prepared,
+    slot: &Slot,
+    limits: &Limits,
+    confinement: &Confinement,
     remains: &Remains,
 ) -> Result<(), SandboxError> {
+    let (argv, environment) = (&prepared.argv, &prepared.environment);
+    let limits = Limits { file_bytes: PROBE_BYTES, ..*limits };
+    let answers = async |argv: &[String]| answers(&task(argv, environment, slot, &limits, false), confinement).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
+    if matches!(remains.code, Some(126 | 127)) {
+        // A shell's word for a program that it cannot start; the work can say so too.
+        let look = ["/bin/sh", "-c", "test -r \"$0\" && test -x \"$0\""].map(str::to_owned);
+        let look: Vec<String> = look.into_iter().chain(argv.first().cloned()).collect();
+        if confinement.capabilities().isolation > Isolation::None && !answers(&look).await {
+            return Err(SandboxError::Unavailable(format!(
+                "{} is out of reach in the sandbox: install it for everybody (its folders and files must be readable by \
+                 other users)",
+                environment.asked_for
+            )));
+        }
+    }
     let program = argv.first().map(String::as_str).unwrap_or_default();
     let module = argv.iter().position(|part| part == "-m").and_then(|at| argv.get(at + 1));
     if let Some(module) = module.filter(|module| stderr.contains(&format!("No module named {module}"))) {
         let probe =
             [program, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"];
         let probe: Vec<String> = probe.into_iter().chain([module.as_str()]).map(str::to_owned).collect();
-        if !answers(&probe, environment, empty).await {
+        if !answers(&probe).await {
             let name = environment.asked_for.as_str();
             return Err(SandboxError::Unavailable(format!(
                 "{name} -m {module} is missing: {name} -m pip install {module}"
@@ -263,7 +330,7 @@ async fn missing_tool(
         }
     }
     if environment.is_cargo && remains.code != Some(0) {
-        if !answers(&[program.to_owned(), "--version".to_owned()], environment, empty).await {
+        if !answers(&[program.to_owned(), "--version".to_owned()]).await {
             return Err(SandboxError::Unavailable(
                 "cargo does not run: install Rust, and choose a toolchain with `rustup default stable`".to_owned(),
             ));
@@ -275,10 +342,12 @@ async fn missing_tool(
     Ok(())
 }
 
-async fn answers(argv: &[String], environment: &Environment, folder: &std::path::Path) -> bool {
-    let mut command = process::command(argv, environment, folder, PROBE_BYTES);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut running) = Running::start(&mut command) else { return false };
+async fn answers(task: &Task<'_>, confinement: &Confinement) -> bool {
+    let started = confinement.command(task).and_then(|mut confined| {
+        confined.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(confined)
+    });
+    let Ok(mut running) = started else { return false };
     let code = tokio::time::timeout(PROBE, running.wait()).await;
     running.end().await;
     matches!(code, Ok(Ok(Some(0))))

@@ -1,75 +1,35 @@
 //! A command in a process group of its own, and the end of that group.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, time::Duration};
 
-use tokio::process::{Child, Command};
+use aura_core::units::Mebibytes;
+use tokio::process::Child;
 
-use super::environment::Environment;
+#[cfg(target_os = "linux")]
+use crate::confinement::Cgroup;
+use crate::confinement::Confined;
 
 /// How long the group's processes are waited for once they are killed.
 const DEAD_WITHIN: Duration = Duration::from_millis(300);
 /// How often they are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// A command that sees the chosen environment only, may write files of at most `file_bytes`, and dies with its
-/// [`Running`].
-pub(super) fn command(argv: &[String], environment: &Environment, folder: &Path, file_bytes: u64) -> Command {
-    let mut command = Command::new(&environment.program);
-    command.args(argv.iter().skip(1)).current_dir(folder).env_clear().kill_on_drop(true);
-    command.envs(environment.variables.iter().map(|(name, value)| (name, value)));
-    #[cfg(unix)]
-    confine(&mut command, file_bytes);
-    #[cfg(not(unix))]
-    let _ = file_bytes;
-    command
+/// What a run used, where it was measured.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Used {
+    pub(super) peak_memory: Option<Mebibytes>,
+    pub(super) cpu: Option<Duration>,
 }
 
-/// Puts the command into its own group, with limits on the files that it writes.
-#[cfg(unix)]
-fn confine(command: &mut Command, file_bytes: u64) {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    command.process_group(0);
-    let at_most = |bytes| Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    // A hard limit of the host's that is lower already cannot be raised.
-    let file_bytes = getrlimit(Resource::Fsize).maximum.map_or(file_bytes, |hard| hard.min(file_bytes));
-    let limit = move || {
-        setrlimit(Resource::Core, at_most(0))?;
-        setrlimit(Resource::Fsize, at_most(file_bytes))?;
-        close_on_exec();
-        Ok(())
-    };
-    #[expect(
-        unsafe_code,
-        reason = "the closure runs between fork and exec and makes system calls only: no allocation, no lock"
-    )]
-    // SAFETY: see the reason above; `setrlimit` and `fcntl` are safe to call there.
-    unsafe {
-        command.pre_exec(limit);
+impl Used {
+    /// What two runs one after the other used together.
+    pub(super) fn and(self, next: Self) -> Self {
+        Self { peak_memory: self.peak_memory.max(next.peak_memory), cpu: sum(self.cpu, next.cpu) }
     }
 }
 
-/// Marks every descriptor above the standard three, so that none of the host's reaches the command. The host's own
-/// code opens them so already; a library that it uses may not.
-#[cfg(unix)]
-fn close_on_exec() {
-    use rustix::{
-        fd::BorrowedFd,
-        io::{FdFlags, fcntl_setfd},
-        process::{Resource, getrlimit},
-    };
-    /// Descriptors beyond are not looked at: the loop would cost more than the start of the command.
-    const MOST: u64 = 4096;
-    let end = getrlimit(Resource::Nofile).current.unwrap_or(MOST).min(MOST);
-    for number in 3..i32::try_from(end).unwrap_or(i32::MAX) {
-        #[expect(
-            unsafe_code,
-            reason = "the number may name no descriptor, which the call answers with an error and no effect"
-        )]
-        // SAFETY: the borrow ends with the call, which only sets a flag; see the reason above.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-        // An error means that there is no such descriptor.
-        let _ = fcntl_setfd(descriptor, FdFlags::CLOEXEC);
-    }
+fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).reduce(|one, other| one.saturating_add(other))
 }
 
 /// A started command. Dropping it kills its whole group.
@@ -77,13 +37,24 @@ fn close_on_exec() {
 pub(super) struct Running {
     child: Child,
     group: Group,
+    #[cfg(target_os = "linux")]
+    cgroup: Option<Cgroup>,
+    #[cfg(target_os = "linux")]
+    has_namespace: bool,
 }
 
 impl Running {
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
-        let child = command.spawn()?;
+    pub(super) fn start(mut confined: Confined) -> io::Result<Self> {
+        let child = confined.command.spawn()?;
         let group = Group::led_by(&child);
-        Ok(Self { child, group })
+        Ok(Self {
+            child,
+            group,
+            #[cfg(target_os = "linux")]
+            cgroup: confined.cgroup,
+            #[cfg(target_os = "linux")]
+            has_namespace: confined.has_namespace,
+        })
     }
 
     pub(super) const fn child(&mut self) -> &mut Child {
@@ -95,8 +66,16 @@ impl Running {
         Ok(self.child.wait().await?.code())
     }
 
-    /// Kills what is left of the group, and waits until nothing is.
-    pub(super) async fn end(&mut self) {
+    /// Kills what is left of the run, and waits until nothing is.
+    pub(super) async fn end(&mut self) -> Used {
+        #[cfg(target_os = "linux")]
+        if self.has_namespace {
+            self.end_namespace().await;
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
         self.group.kill();
         // Reaps the leader when it was not waited for; it cannot outlive a kill for long.
         if let Err(error) = self.child.start_kill() {
@@ -106,13 +85,53 @@ impl Running {
             tracing::warn!("a killed test command has not ended yet");
         }
         let gone = async {
-            while self.group.lives() {
+            while self.group.lives() || self.has_members() {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         };
         if tokio::time::timeout(DEAD_WITHIN, gone).await.is_err() {
             // Seen where process 1 does not reap: the dead stay listed as zombies.
             tracing::debug!("processes of a killed group are still listed");
+        }
+        self.used()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn used(&self) -> Used {
+        let cgroup = self.cgroup.as_ref();
+        Used { peak_memory: cgroup.and_then(Cgroup::peak_memory), cpu: cgroup.and_then(Cgroup::cpu) }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn used(&self) -> Used {
+        Used::default()
+    }
+
+    /// Whether the control group holds a process; one that has just been forked is killed again.
+    #[cfg(target_os = "linux")]
+    fn has_members(&self) -> bool {
+        let members = self.cgroup.as_ref().filter(|cgroup| !cgroup.is_empty());
+        members.inspect(|cgroup| cgroup.kill()).is_some()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    const fn has_members(&self) -> bool {
+        false
+    }
+
+    /// Ends process 1 of the namespace, and waits for the command that waits for it: the kernel lets process 1 go only
+    /// when all others of its namespace are dead.
+    #[cfg(target_os = "linux")]
+    async fn end_namespace(&mut self) {
+        let Some(id) = self.child.id() else { return };
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let first = children.split_whitespace().flat_map(str::parse).filter_map(rustix::process::Pid::from_raw);
+        for process in first {
+            // It may be dead already; its number cannot be another's before the command has waited for it.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
+        }
+        if tokio::time::timeout(DEAD_WITHIN, self.child.wait()).await.is_err() {
+            tracing::warn!("a killed sandbox has not ended yet");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A sandbox with one prepared workspace, for tests to work on.
 #![expect(dead_code, reason = "each test binary uses its own part")]
-#![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot be set up has failed")]
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use std::{
 use aura_core::{
     JobId, ReportFormat, Sandbox, SandboxError, SourceFile, Submission, TestReport, TestSuite, contract::Workspace,
 };
-use aura_sandbox::{Limits, ProcessSandbox};
+use aura_sandbox::{BackEnd, Limits, LocalSandbox};
 
 pub(crate) struct Bench {
-    pub(crate) sandbox: ProcessSandbox,
+    pub(crate) sandbox: LocalSandbox,
     pub(crate) workspace: Workspace,
 }
 
@@ -33,7 +33,12 @@ impl Bench {
     }
 
     pub(crate) async fn with(limits: Limits, base: &[(&str, &str)]) -> Self {
-        let sandbox = ProcessSandbox::builder().limits(limits).build().expect("a temporary folder");
+        Self::behind(BackEnd::Unconfined, limits, base).await
+    }
+
+    pub(crate) async fn behind(back_end: BackEnd, limits: Limits, base: &[(&str, &str)]) -> Self {
+        let sandbox = LocalSandbox::builder().back_ends([back_end]).limits(limits).build();
+        let sandbox = sandbox.unwrap_or_else(|error| panic!("{error}"));
         let workspace = sandbox.prepare(JobId::new(), 1, &files(base)).await.expect("a workspace");
         Self { sandbox, workspace }
     }

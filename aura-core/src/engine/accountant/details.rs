@@ -8,7 +8,7 @@ use crate::{
         TestReport,
     },
     prd::seconds,
-    units::{Fraction, Penalty},
+    units::{Fraction, Mebibytes, Penalty},
     verdict::TestCount,
 };
 
@@ -45,6 +45,10 @@ pub(crate) struct TestSummary {
     pub(crate) isolation: Isolation,
     #[serde(with = "seconds", rename = "wall_seconds")]
     pub(crate) wall: std::time::Duration,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_memory: Option<Mebibytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds::maybe", rename = "cpu_seconds")]
+    pub(crate) cpu: Option<std::time::Duration>,
     pub(crate) cases: Vec<TestCase>,
     pub(crate) output: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +71,8 @@ impl TestSummary {
                 strength: report.strength,
                 isolation: report.isolation,
                 wall: report.wall,
+                peak_memory: report.peak_memory,
+                cpu: report.cpu,
                 cases,
                 output: tail(&report.output, MAX_OUTPUT),
                 forgeries: report.forgeries.clone(),

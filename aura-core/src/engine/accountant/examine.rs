@@ -146,12 +146,15 @@ impl Accountant {
     /// Why this work's tests may not be run: model-written code needs a sandbox that isolates, or the operator's word.
     /// Only what this program's own employees wrote, through this process's own workers, needs neither.
     fn why_not_run(&self, sandbox: &dyn Sandbox, one: &Handed) -> Option<String> {
-        let isolated = sandbox.capabilities().isolation > Isolation::None;
+        let can = sandbox.capabilities();
+        let isolated = can.isolation > Isolation::None;
         let in_house = self.in_house.contains(&one.model.id) && one.delivery.door == Door::InProcess;
         (!isolated && !in_house && !self.settings.allow_unsandboxed).then(|| {
-            "the sandbox isolates nothing, and running model-written code unprotected is not allowed: set \
-             allow_unsandboxed (AURA_ALLOW_UNSANDBOXED=1 for the server) if you accept the risk"
-                .to_owned()
+            let missing = if can.missing.is_empty() { String::new() } else { format!(" ({})", can.missing.join("; ")) };
+            format!(
+                "the sandbox isolates nothing{missing}, and running model-written code unprotected is not allowed: set \
+                 allow_unsandboxed (AURA_ALLOW_UNSANDBOXED=1 for the server) if you accept the risk"
+            )
         })
     }
 }

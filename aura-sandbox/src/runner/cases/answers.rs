@@ -26,6 +26,8 @@ pub(super) enum Answer {
     Raised(Vec<String>, String),
     /// A program's exit code, absent when it had none, and its standard output.
     Printed(Option<i32>, Vec<u8>),
+    /// Something that JSON has no word for, or that cannot be read.
+    Unsaid(String),
     /// The process ended instead, and how.
     Ended(String),
 }
@@ -36,6 +38,7 @@ pub(super) enum Answer {
 enum Told {
     Returned { returned: Value, seconds: Option<f64> },
     Raised { raised: Vec<String>, message: String },
+    Unsaid { unsaid: String },
 }
 
 /// The answers of all rounds.
@@ -113,10 +116,9 @@ impl Answers {
             if matches!(number, "ready" | "load") {
                 continue;
             }
-            let asked = number.parse().ok().filter(|number| open.contains(number));
-            match asked.zip(self.read(answer)) {
-                Some((number, answer)) if seen.insert(number) => drop(self.given.insert(number, answer)),
-                Some((number, _)) => self.forged(format_args!("a second answer to call {number}"), rest),
+            match number.parse().ok().filter(|number| open.contains(number)) {
+                Some(number) if seen.insert(number) => drop(self.given.insert(number, self.read(answer))),
+                Some(number) => self.forged(format_args!("a second answer to call {number}"), rest),
                 None => self.forged(format_args!("an answer to no call"), rest),
             }
         }
@@ -144,13 +146,14 @@ impl Answers {
         self.forged.insert(format!("among the answers of its caller came {what}: {}", head(line.trim(), 200)));
     }
 
-    fn read(&self, answer: &str) -> Option<Answer> {
+    fn read(&self, answer: &str) -> Answer {
+        let unread = || Answer::Unsaid(format!("an answer that cannot be read: {}", head(answer, 200)));
         if self.are_programs {
-            let (code, printed) = answer.split_once(' ')?;
-            let printed = STANDARD.decode(printed.strip_prefix('-')?).ok()?;
-            return Some(Answer::Printed(code.parse().ok(), printed));
+            let parts = answer.split_once(" -");
+            let printed = parts.and_then(|(code, printed)| Some((code.parse().ok(), STANDARD.decode(printed).ok()?)));
+            return printed.map_or_else(unread, |(code, printed)| Answer::Printed(code, printed));
         }
-        serde_json::from_str(answer).ok().map(Told::into_answer)
+        serde_json::from_str(answer).map_or_else(|_| unread(), Told::into_answer)
     }
 }
 
@@ -161,6 +164,7 @@ impl Told {
                 Answer::Returned(returned, seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
             }
             Self::Raised { raised, message } => Answer::Raised(raised, message),
+            Self::Unsaid { unsaid } => Answer::Unsaid(unsaid),
         }
     }
 }
@@ -186,6 +190,7 @@ impl Answer {
                 let code = code.map_or_else(|| "was killed".to_owned(), |code| format!("ended with exit code {code}"));
                 format!("{code} and printed {:?}", head(&String::from_utf8_lossy(printed), SHOWN))
             }
+            Self::Unsaid(what) => format!("returned what JSON cannot say: {}", head(what, SHOWN)),
             Self::Ended(how) => format!("did not come back: {how}"),
         }
     }
@@ -196,7 +201,7 @@ impl Answer {
             Self::Returned(value, _) => format!("returned {value}"),
             Self::Raised(kinds, _) => format!("raised {}", kinds.first().map_or("", String::as_str)),
             Self::Printed(code, printed) => format!("printed {code:?} {}", STANDARD.encode(printed)),
-            Self::Ended(_) => return None,
+            Self::Unsaid(_) | Self::Ended(_) => return None,
         };
         Some(Sha256::digest(what).iter().map(|byte| format!("{byte:02x}")).collect())
     }

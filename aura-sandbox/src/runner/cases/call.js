@@ -64,13 +64,19 @@ async function load() {
   for (const line of calls.split("\n").filter(Boolean)) {
     const { number, args } = JSON.parse(line);
     const begun = performance.now();
+    let value;
+    try {
+      value = await target(...args);
+    } catch (error) {
+      tell(number, failure(error));
+      continue;
+    }
+    const seconds = (performance.now() - begun) / 1000;
     let answer;
     try {
-      const value = await target(...args);
-      const seconds = (performance.now() - begun) / 1000;
       answer = dumps({ returned: value === undefined ? null : value, seconds }, checked);
     } catch (error) {
-      answer = failure(error);
+      answer = dumps({ unsaid: String(error.message).slice(0, 2000) });
     }
     tell(number, answer);
   }

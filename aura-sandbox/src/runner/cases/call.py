@@ -48,7 +48,11 @@ for line in calls:
     try:
         value = function(*call["args"])
         seconds = clock() - begun
+    except BaseException as error:
+        tell(call["number"], failure(error))
+        continue
+    try:
         answer = dumps({"returned": value, "seconds": seconds}, allow_nan=False)
     except BaseException as error:
-        answer = failure(error)
+        answer = dumps({"unsaid": f"{type(value).__name__}: {error}"[:2000]})
     tell(call["number"], answer)

@@ -1,16 +1,16 @@
 //! The caller that runs beside the work: which program it is, and what it is given.
 
-use std::io;
+use std::sync::Arc;
 
 use aura_core::{Call, Cases, Input, Language, ReportFormat, SandboxError};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Prepared, environment::Environment},
+    super::{Beside, Prepared, beside, environment::Environment},
     rust,
 };
-use crate::workspace::Slot;
+use crate::{confinement::Confinement, workspace::Slot};
 
 const PYTHON: &str = include_str!("call.py");
 const JAVASCRIPT: &str = include_str!("call.js");
@@ -25,14 +25,14 @@ shift 3
 "#;
 
 /// Finds the tools and writes down what the caller is given: the calls that are open, and nothing of what is right.
-pub(super) fn prepare(slot: &Slot, cases: &Cases, mark: &str, open: &[usize]) -> Result<Prepared, SandboxError> {
-    let cannot =
-        |source: io::Error| SandboxError::Io { action: "make a private folder".to_owned(), source: source.into() };
-    let folder = |name: &str| slot.private(name).map_err(cannot);
-    let (report, _) = folder("report")?;
-    let (_, home) = folder("home")?;
-    let (_, temporary) = folder("tmp")?;
-    let (_, empty) = folder("empty")?;
+pub(super) fn prepare(
+    slot: &Slot,
+    cases: &Cases,
+    mark: &str,
+    open: &[usize],
+    confinement: &Confinement,
+) -> Result<Prepared, SandboxError> {
+    let Beside { report, home, temporary, .. } = beside(slot, confinement)?;
     let find = |program: &str, format| Environment::find(program, format, &home, &temporary);
     let inputs = || open.iter().filter_map(|number| Some((*number, input(cases, *number)?)));
     let (environment, arguments, calls) = match &cases.call {
@@ -71,8 +71,14 @@ pub(super) fn prepare(slot: &Slot, cases: &Cases, mark: &str, open: &[usize]) ->
     };
     let mut argv = vec![environment.program.to_string_lossy().into_owned()];
     argv.extend(arguments);
-    let input = calls.into_bytes();
-    Ok(Prepared { argv, environment, counting: Vec::new(), work: slot.work_path(), report, empty, input })
+    Ok(Prepared {
+        argv,
+        environment,
+        counting: Vec::new(),
+        report: Arc::new(report),
+        input: calls.into_bytes(),
+        with_work: true,
+    })
 }
 
 fn input(cases: &Cases, number: usize) -> Option<&Input> {

@@ -12,9 +12,10 @@ use aura_core::{
 };
 
 use self::answers::{Answer, Answers};
-use super::{Executed, execute};
+use super::{Executed, Used, execute};
 use crate::{
     Limits,
+    confinement::Confinement,
     report::{MAX_MESSAGE, head, tail},
     workspace::Slot,
 };
@@ -25,9 +26,11 @@ pub(super) async fn run(
     cases: &Cases,
     suite: &TestSuite,
     limits: &Limits,
+    confinement: &Arc<Confinement>,
 ) -> Result<TestReport, SandboxError> {
     let mut answers = Answers::of(cases);
     let (mut wall, mut end, mut output) = (Duration::ZERO, RunEnd::Finished, Vec::new());
+    let mut used = Used::default();
     while !answers.are_complete() {
         let left = suite.timeout.saturating_sub(wall);
         if left.is_zero() {
@@ -36,10 +39,13 @@ pub(super) async fn run(
         }
         let prepared = {
             let (slot, cases, mark, open) = (Arc::clone(slot), cases.clone(), answers.mark(), answers.open());
-            crate::blocking(move || harness::prepare(&slot, &cases, &mark, &open)).await?
+            let confinement = Arc::clone(confinement);
+            crate::blocking(move || harness::prepare(&slot, &cases, &mark, &open, &confinement)).await?
         };
-        let Executed { end: ended, wall: took, remains, last } = execute(slot, &prepared, left, limits).await?;
+        let executed = execute(slot, &prepared, left, limits, confinement).await?;
+        let Executed { end: ended, wall: took, remains, used: round, last } = executed;
         wall += took;
+        used = used.and(round);
         output = last;
         answers.take(&remains);
         if ended != RunEnd::Finished {
@@ -56,6 +62,8 @@ pub(super) async fn run(
         output: tail(&output, limits.output_kept),
         forgeries: answers.forgeries(),
         behaviour: answers.behaviour(),
+        peak_memory: used.peak_memory,
+        cpu: used.cpu,
         ..report
     })
 }

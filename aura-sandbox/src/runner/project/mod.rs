@@ -27,9 +27,10 @@ use self::{
     restore::Before,
     twins::Judged,
 };
-use super::{Once, once};
+use super::{Once, once, process::Used};
 use crate::{
     Limits,
+    confinement::Confinement,
     report::{head, tail},
     steering,
     workspace::Slot,
@@ -41,15 +42,18 @@ pub(super) async fn run(
     project: &Project,
     suite: &TestSuite,
     limits: &Limits,
+    confinement: &Arc<Confinement>,
 ) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
-    let plan = plan::make(slot, project, suite.timeout, limits).await?;
+    let plan = plan::make(slot, project, suite.timeout, limits, confinement).await?;
     // The timeout is for all of it.
     let rest = TestSuite { timeout: suite.timeout.saturating_sub(started.elapsed()), ..suite.clone() };
     match plan {
-        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, &rest, limits, &plan).await,
-        Ok(plan) => run_plain(slot, project, &rest, limits, Some(&plan.tests), "no test can be given a twin").await,
-        Err(why) => run_plain(slot, project, &rest, limits, None, &why).await,
+        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, &rest, limits, confinement, &plan).await,
+        Ok(plan) => {
+            run_plain(slot, project, &rest, limits, confinement, Some(&plan.tests), "no test can be given a twin").await
+        }
+        Err(why) => run_plain(slot, project, &rest, limits, confinement, None, &why).await,
     }
 }
 
@@ -59,10 +63,12 @@ async fn run_plain(
     project: &Project,
     suite: &TestSuite,
     limits: &Limits,
+    confinement: &Arc<Confinement>,
     tests: Option<&[Planned]>,
     why: &str,
 ) -> Result<TestReport, SandboxError> {
-    let Once { mut end, wall, mut cases, mut complaint, last } = once(slot, project, suite.timeout, limits).await?;
+    let Once { mut end, wall, used, mut cases, mut complaint, last } =
+        once(slot, project, suite.timeout, limits, confinement).await?;
     if end == RunEnd::Finished {
         let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
         let checked = match tests {
@@ -80,7 +86,8 @@ async fn run_plain(
     }
     let output = with_notes(&last, limits, &[complaint.as_str(), why]);
     let report = TestReport::of(cases, EvidenceStrength::SameProcess);
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, output, ..report })
+    let Used { peak_memory, cpu } = used;
+    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
 }
 
 /// Runs every copy, and puts the tests themselves together from them.
@@ -89,6 +96,7 @@ async fn run_planned(
     project: &Project,
     suite: &TestSuite,
     limits: &Limits,
+    confinement: &Arc<Confinement>,
     plan: &Plan,
 ) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
@@ -103,12 +111,14 @@ async fn run_planned(
         output,
         ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
     };
-    let (mut longest, mut sorted, mut stopped) = (Duration::ZERO, Vec::new(), None);
+    let (mut longest, mut used, mut sorted, mut stopped) = (Duration::ZERO, Used::default(), Vec::new(), None);
     for run in &plan.runs {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
-        let Once { end, wall, cases, complaint, last } = once(slot, &copy, left, limits).await?;
+        let Once { end, wall, used: round, cases, complaint, last } =
+            once(slot, &copy, left, limits, confinement).await?;
         longest = longest.max(wall);
+        used = used.and(round);
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
         match checked {
             Ok(one) => {
@@ -153,7 +163,9 @@ async fn run_planned(
     }
     let output = with_notes(&[], limits, &notes);
     let fast_enough = longest <= suite.fast_enough;
-    Ok(TestReport { wall: longest, fast_enough, output, forgeries, ..TestReport::of(cases, strength) })
+    let Used { peak_memory, cpu } = used;
+    let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
+    Ok(TestReport { wall: longest, fast_enough, output, ..report })
 }
 
 /// The files, with some in place of those at the same path.

@@ -9,9 +9,10 @@ use serde_json::json;
 use super::command::Pytest;
 use crate::{
     Limits,
+    confinement::Confinement,
     path::WorkPath,
     report::tail,
-    runner::{Executed, Prepared, environment::Environment, execute},
+    runner::{Beside, Executed, Prepared, beside, environment::Environment, execute},
     steering,
     workspace::Slot,
 };
@@ -102,21 +103,22 @@ pub(super) async fn make(
     project: &Project,
     timeout: Duration,
     limits: &Limits,
+    confinement: &Arc<Confinement>,
 ) -> Result<Result<Plan, String>, SandboxError> {
     let pytest = match Pytest::of(project) {
         Ok(pytest) => pytest,
         Err(why) => return Ok(Err(why)),
     };
     let found = {
-        let (slot, project) = (Arc::clone(slot), project.clone());
-        crate::blocking(move || prepare(&slot, &project, &pytest)).await?
+        let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
+        crate::blocking(move || prepare(&slot, &project, &pytest, &confinement)).await?
     };
     let (prepared, pristine) = match found {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };
     let limits = Limits { output_total: MAX_PRINTED, ..*limits };
-    let Executed { end, remains, .. } = execute(slot, &prepared, timeout.min(WITHIN), &limits).await?;
+    let Executed { end, remains, .. } = execute(slot, &prepared, timeout.min(WITHIN), &limits, confinement).await?;
     let cannot = |why: &str| Ok(Err(format!("the test files could not be read for twins: {why}")));
     if end != RunEnd::Finished || remains.code != Some(0) {
         return cannot(tail(&remains.stderr, 300).trim());
@@ -131,7 +133,12 @@ pub(super) async fn make(
 type Found = (Prepared, Vec<SourceFile>);
 
 /// Finds the pristine test files, and Python.
-fn prepare(slot: &Slot, project: &Project, pytest: &Pytest) -> Result<Result<Found, String>, SandboxError> {
+fn prepare(
+    slot: &Slot,
+    project: &Project,
+    pytest: &Pytest,
+    confinement: &Confinement,
+) -> Result<Result<Found, String>, SandboxError> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for (path, text) in slot.base_tests() {
         if path.as_str().ends_with(".py") {
@@ -155,21 +162,15 @@ fn prepare(slot: &Slot, project: &Project, pytest: &Pytest) -> Result<Result<Fou
     let conftests = conftests(slot, &pristine, &files).into_iter();
     let conftests = conftests.map(|(path, text)| json!({ "path": path, "text": text, "kind": "conftest" }));
     let input = json!({ "files": tests.chain(conftests).collect::<Vec<_>>() }).to_string().into_bytes();
-    let folder = |name: &str| {
-        slot.private(name)
-            .map_err(|source| SandboxError::Io { action: "make a private folder".to_owned(), source: source.into() })
-    };
-    let (report, _) = folder("report")?;
-    let (_, home) = folder("home")?;
-    let (_, temporary) = folder("tmp")?;
-    let (_, empty) = folder("empty")?;
+    let Beside { report, home, temporary, .. } = beside(slot, confinement)?;
     let environment = match Environment::find(&pytest.python, ReportFormat::ExitCode, &home, &temporary) {
         Ok(environment) => environment,
         // The run itself will say so.
         Err(error) => return Ok(Err(error.to_string())),
     };
     let argv = [&environment.program.to_string_lossy(), "-I", "-c", PROGRAM].map(str::to_owned).to_vec();
-    let prepared = Prepared { argv, environment, counting: Vec::new(), work: empty.clone(), report, empty, input };
+    let report = Arc::new(report);
+    let prepared = Prepared { argv, environment, counting: Vec::new(), report, input, with_work: false };
     Ok(Ok((prepared, pristine)))
 }
 

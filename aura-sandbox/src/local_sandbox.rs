@@ -1,4 +1,4 @@
-//! The sandbox that keeps model-written code in a process group, and isolates nothing.
+//! The sandbox on this machine: workspaces in a private folder, and test runs behind a back end that proved itself.
 
 use std::{
     collections::HashMap,
@@ -9,23 +9,25 @@ use std::{
 
 use async_trait::async_trait;
 use aura_core::{
-    Isolation, JobId, Sandbox, SandboxError, SourceFile, Submission, TestReport, TestSuite,
+    JobId, Sandbox, SandboxError, SourceFile, Submission, TestReport, TestSuite,
     contract::{Capabilities, Snapshot, Workspace},
 };
 
 use crate::{
-    Limits,
+    BackEnd, Limits, Refusal,
     beneath::Folder,
-    blocking, runner, snapshot,
+    blocking,
+    confinement::{self, Confinement},
+    runner, snapshot,
     work::Staged,
     workspace::{Slot, private_folders},
 };
 
-/// Runs tests in a process group of their own, with limits on time, output and files, and a cleared environment.
+/// Runs tests on this machine, behind the strongest [`BackEnd`] that proves itself here.
 ///
-/// It **isolates nothing**: the code under test runs as the user of this process, and can read that user's files,
-/// use the network, and see other processes. It says so in its [`Capabilities`]. Use it for code that you would run
-/// by hand.
+/// A back end is tried out with a small hostile program when the sandbox is made; one that lets anything through is not
+/// taken. Without any, making the sandbox is an error that says what is missing: it never falls back to no isolation,
+/// unless [`BackEnd::Unconfined`] stands on the list. [`Capabilities`] and every report say what it came to.
 ///
 /// Workspaces lie in a private folder and are removed when they are discarded, and at the latest when the sandbox is
 /// dropped.
@@ -33,31 +35,44 @@ use crate::{
 /// # Examples
 /// ```
 /// use aura_core::{Isolation, Sandbox};
-/// use aura_sandbox::ProcessSandbox;
+/// use aura_sandbox::{BackEnd, LocalSandbox};
 ///
-/// let sandbox = ProcessSandbox::new()?;
+/// match LocalSandbox::strongest() {
+///     Ok(sandbox) => assert!(sandbox.capabilities().isolation > Isolation::None),
+///     Err(error) => println!("{error}"), // Says what to install.
+/// }
+/// let sandbox = LocalSandbox::builder().back_ends([BackEnd::Unconfined]).build()?;
 /// assert_eq!(sandbox.capabilities().isolation, Isolation::None);
 /// # Ok::<(), aura_core::SandboxError>(())
 /// ```
 #[derive(Debug)]
-pub struct ProcessSandbox {
+pub struct LocalSandbox {
     // Dropped before the folder that they lie in.
     slots: Mutex<HashMap<PathBuf, Arc<Slot>>>,
     root: Arc<Folder>,
     path: PathBuf,
     limits: Limits,
+    confinement: Arc<Confinement>,
+    refused: Vec<Refusal>,
     _temporary: Option<tempfile::TempDir>,
 }
 
-/// Puts a [`ProcessSandbox`] together.
-#[derive(Debug, Clone, Default)]
+/// Puts a [`LocalSandbox`] together.
+#[derive(Debug, Clone)]
 #[must_use]
-pub struct ProcessSandboxBuilder {
+pub struct LocalSandboxBuilder {
     root: Option<PathBuf>,
     limits: Limits,
+    back_ends: Vec<BackEnd>,
 }
 
-impl ProcessSandboxBuilder {
+impl Default for LocalSandboxBuilder {
+    fn default() -> Self {
+        Self { root: None, limits: Limits::default(), back_ends: BackEnd::ISOLATING.to_vec() }
+    }
+}
+
+impl LocalSandboxBuilder {
     /// The folder that workspaces are made in; it is made when it is missing (default: a fresh temporary one that only
     /// this user can read, removed on drop).
     pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
@@ -71,11 +86,19 @@ impl ProcessSandboxBuilder {
         self
     }
 
-    /// Makes the folder and the sandbox.
+    /// What to try, in this order (default [`BackEnd::ISOLATING`]). [`BackEnd::Unconfined`] always works, and isolates
+    /// nothing.
+    pub fn back_ends(mut self, back_ends: impl IntoIterator<Item = BackEnd>) -> Self {
+        self.back_ends = back_ends.into_iter().collect();
+        self
+    }
+
+    /// Makes the folder, tries the back ends out, which takes some tens of milliseconds the first time, and makes the sandbox.
     ///
     /// # Errors
-    /// [`SandboxError::Io`] when the folder cannot be made.
-    pub fn build(self) -> Result<ProcessSandbox, SandboxError> {
+    /// [`SandboxError::Unavailable`] when no back end works here, with what is missing; [`SandboxError::Io`] when the
+    /// folder cannot be made.
+    pub fn build(self) -> Result<LocalSandbox, SandboxError> {
         let made = match self.root {
             Some(folder) => make_private(&folder).map(|path| (path, None)),
             None => private_folders()
@@ -88,11 +111,14 @@ impl ProcessSandboxBuilder {
             action: "make the folder for workspaces".to_owned(),
             source: source.into(),
         })?;
-        Ok(ProcessSandbox {
+        let (confinement, refused) = confinement::choose(&self.back_ends)?;
+        Ok(LocalSandbox {
             slots: Mutex::default(),
             root: Arc::new(root),
             path,
             limits: self.limits,
+            confinement: Arc::new(confinement),
+            refused,
             _temporary: temporary,
         })
     }
@@ -108,18 +134,30 @@ fn make_private(folder: &Path) -> io::Result<PathBuf> {
     folder.canonicalize()
 }
 
-impl ProcessSandbox {
-    /// A sandbox with a temporary folder and the default limits.
+impl LocalSandbox {
+    /// The strongest sandbox of this machine that isolates, with a temporary folder and the default limits.
     ///
     /// # Errors
-    /// [`SandboxError::Io`] when the folder cannot be made.
-    pub fn new() -> Result<Self, SandboxError> {
+    /// As [`LocalSandboxBuilder::build`].
+    pub fn strongest() -> Result<Self, SandboxError> {
         Self::builder().build()
     }
 
     /// Starts to put one together.
-    pub fn builder() -> ProcessSandboxBuilder {
-        ProcessSandboxBuilder::default()
+    pub fn builder() -> LocalSandboxBuilder {
+        LocalSandboxBuilder::default()
+    }
+
+    /// What stands between the code under test and the host.
+    #[must_use]
+    pub fn back_end(&self) -> BackEnd {
+        self.confinement.back_end()
+    }
+
+    /// The stronger back ends that were not taken, and why.
+    #[must_use]
+    pub fn refused(&self) -> &[Refusal] {
+        &self.refused
     }
 
     /// The folder that workspaces are made in.
@@ -141,35 +179,17 @@ fn unknown(workspace: &Workspace) -> SandboxError {
 }
 
 #[async_trait]
-impl Sandbox for ProcessSandbox {
+impl Sandbox for LocalSandbox {
     fn capabilities(&self) -> Capabilities {
-        let mut notes = vec![
-            "no isolation: code under test runs as this process's user, can read that user's files, reach the network, \
-             and see other processes and their environment"
-                .to_owned(),
-            "enforced: wall time, amount of output, a cleared environment, no input; paths of the work stay in the \
-             workspace"
-                .to_owned(),
-            "the workspace's total size is looked at twice a second; memory, processor time and the number of processes \
-             are not limited"
-                .to_owned(),
-        ];
-        if cfg!(unix) {
-            notes.push(
-                "enforced: size of each written file; all processes of the command's group are killed".to_owned(),
-            );
-            notes.push("a process that leaves the group (setsid) is not found and may live on".to_owned());
-        } else {
-            notes.push("not on this system: size of written files; only the command itself is killed".to_owned());
-        }
-        Capabilities { isolation: Isolation::None, notes }
+        self.confinement.capabilities().clone()
     }
 
     async fn prepare(&self, job: JobId, attempt: u32, base: &[SourceFile]) -> Result<Workspace, SandboxError> {
         let staged = Staged::base(base)?;
         let (root, path, limits) = (Arc::clone(&self.root), self.path.clone(), self.limits);
+        let user = self.confinement.user();
         let slot = blocking(move || {
-            let slot = Slot::create(root, &path, job, attempt).map_err(|source| SandboxError::Io {
+            let slot = Slot::create(root, &path, job, attempt, user).map_err(|source| SandboxError::Io {
                 action: format!("make a workspace in {}", path.display()),
                 source: source.into(),
             })?;
@@ -194,7 +214,7 @@ impl Sandbox for ProcessSandbox {
     }
 
     async fn run_tests(&self, workspace: &Workspace, suite: &TestSuite) -> Result<TestReport, SandboxError> {
-        runner::run(&self.slot(workspace)?, suite, &self.limits).await
+        runner::run(&self.slot(workspace)?, suite, &self.limits, &self.confinement).await
     }
 
     async fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot, SandboxError> {
