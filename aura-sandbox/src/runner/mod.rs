@@ -54,7 +54,7 @@ struct Prepared {
     report: Arc<Folder>,
     /// What comes in on its standard input.
     input: Vec<u8>,
-    /// Whether it sees the work; a program of ours that reads what comes in need not.
+    /// Whether it is run on the work, or in an empty folder and without a way to it.
     with_work: bool,
 }
 

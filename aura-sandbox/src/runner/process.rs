@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use aura_core::{TestReport, units::Mebibytes};
+use aura_core::units::Mebibytes;
 use tokio::process::Child;
 
 #[cfg(target_os = "linux")]
@@ -22,11 +22,6 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// The report with what was used in it.
-    pub(super) fn in_report(self, report: TestReport) -> TestReport {
-        TestReport { peak_memory: self.peak_memory, cpu: self.cpu, ..report }
-    }
-
     /// What two runs one after the other used together.
     pub(super) fn and(self, next: Self) -> Self {
         Self { peak_memory: self.peak_memory.max(next.peak_memory), cpu: sum(self.cpu, next.cpu) }

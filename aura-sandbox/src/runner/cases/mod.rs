@@ -62,7 +62,9 @@ pub(super) async fn run(
         output: tail(&output, limits.output_kept),
         forgeries: answers.forgeries(),
         behaviour: answers.behaviour(),
-        ..used.in_report(report)
+        peak_memory: used.peak_memory,
+        cpu: used.cpu,
+        ..report
     })
 }
 

@@ -27,7 +27,7 @@ use self::{
     restore::Before,
     twins::Judged,
 };
-use super::{Once, Used, once};
+use super::{Once, once, process::Used};
 use crate::{
     Limits,
     confinement::Confinement,
@@ -45,14 +45,15 @@ pub(super) async fn run(
     confinement: &Arc<Confinement>,
 ) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
-    match plan::make(slot, project, suite.timeout, limits, confinement).await? {
-        Ok(plan) if !plan.runs.is_empty() => {
-            run_planned(slot, project, suite, limits, confinement, &plan, started).await
-        }
+    let plan = plan::make(slot, project, suite.timeout, limits, confinement).await?;
+    // The timeout is for all of it.
+    let rest = TestSuite { timeout: suite.timeout.saturating_sub(started.elapsed()), ..suite.clone() };
+    match plan {
+        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, &rest, limits, confinement, &plan).await,
         Ok(plan) => {
-            run_plain(slot, project, suite, limits, confinement, Some(&plan.tests), "no test can be given a twin").await
+            run_plain(slot, project, &rest, limits, confinement, Some(&plan.tests), "no test can be given a twin").await
         }
-        Err(why) => run_plain(slot, project, suite, limits, confinement, None, &why).await,
+        Err(why) => run_plain(slot, project, &rest, limits, confinement, None, &why).await,
     }
 }
 
@@ -66,8 +67,8 @@ async fn run_plain(
     tests: Option<&[Planned]>,
     why: &str,
 ) -> Result<TestReport, SandboxError> {
-    let once = once(slot, project, suite.timeout, limits, confinement).await?;
-    let Once { mut end, wall, used, mut cases, mut complaint, last } = once;
+    let Once { mut end, wall, used, mut cases, mut complaint, last } =
+        once(slot, project, suite.timeout, limits, confinement).await?;
     if end == RunEnd::Finished {
         let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
         let checked = match tests {
@@ -84,8 +85,9 @@ async fn run_plain(
         };
     }
     let output = with_notes(&last, limits, &[complaint.as_str(), why]);
-    let report = used.in_report(TestReport::of(cases, EvidenceStrength::SameProcess));
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, output, ..report })
+    let report = TestReport::of(cases, EvidenceStrength::SameProcess);
+    let Used { peak_memory, cpu } = used;
+    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
 }
 
 /// Runs every copy, and puts the tests themselves together from them.
@@ -96,8 +98,8 @@ async fn run_planned(
     limits: &Limits,
     confinement: &Arc<Confinement>,
     plan: &Plan,
-    started: Instant,
 ) -> Result<TestReport, SandboxError> {
+    let started = Instant::now();
     let before = {
         let slot = Arc::clone(slot);
         crate::blocking(move || Ok(Before::of(slot.work()))).await?
@@ -109,15 +111,14 @@ async fn run_planned(
         output,
         ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
     };
-    let (mut longest, mut sorted, mut stopped) = (Duration::ZERO, Vec::new(), None);
-    let mut used = Used::default();
+    let (mut longest, mut used, mut sorted, mut stopped) = (Duration::ZERO, Used::default(), Vec::new(), None);
     for run in &plan.runs {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
         let Once { end, wall, used: round, cases, complaint, last } =
             once(slot, &copy, left, limits, confinement).await?;
-        used = used.and(round);
         longest = longest.max(wall);
+        used = used.and(round);
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
         match checked {
             Ok(one) => {
@@ -152,18 +153,19 @@ async fn run_planned(
     })
     .await?;
     if let Some(stopped) = stopped {
-        return Ok(used.in_report(stopped));
+        return Ok(stopped);
     }
     let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
     let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
     let wrong = void.or_else(|| ids::check(&project.expected, &cases));
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
-        return Ok(used.in_report(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()]))));
+        return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()])));
     }
     let output = with_notes(&[], limits, &notes);
     let fast_enough = longest <= suite.fast_enough;
-    let report = used.in_report(TestReport::of(cases, strength));
-    Ok(TestReport { wall: longest, fast_enough, output, forgeries, ..report })
+    let Used { peak_memory, cpu } = used;
+    let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
+    Ok(TestReport { wall: longest, fast_enough, output, ..report })
 }
 
 /// The files, with some in place of those at the same path.
