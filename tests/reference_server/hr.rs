@@ -93,7 +93,7 @@ impl Database {
 }
 
 const PROMOTIONS: &str = "SELECT count(*) FROM aura.promotions";
-const HR_EPOCH: &str = "SELECT epoch FROM aura.duties WHERE duty = 'hr' AND until > now()";
+const HR_EPOCH: &str = "SELECT coalesce(max(epoch), 0) FROM aura.duties WHERE duty = 'hr' AND until > now()";
 const LOOKS: &str = "SELECT count(DISTINCT window_end) FROM aura.model_scores";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,6 +112,8 @@ async fn hr_decides_once_and_no_job_is_done_twice_while_the_duty_moves() {
     // The moment of the first decision: what HR saw is written behind it.
     database.reaches(PROMOTIONS, 1).await;
     first.kill();
+    // Before the third is there: it could take the duty too, and would have none to take when the second one stops.
+    database.reaches(HR_EPOCH, 2).await;
 
     let third = node();
     prds.extend(submit(&[&second, &third], "bad", 3).await);

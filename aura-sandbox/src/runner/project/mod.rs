@@ -161,7 +161,7 @@ async fn run_planned(
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
         return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()])));
     }
-    let output = with_notes(&[], limits, &notes);
+    let output = with_notes(failures(&cases).as_bytes(), limits, &notes);
     let fast_enough = longest <= suite.fast_enough;
     let Used { peak_memory, cpu } = used;
     let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
@@ -182,6 +182,12 @@ fn with_notes(printed: &[u8], limits: &Limits, notes: &[&str]) -> String {
     let between = if printed.is_empty() || notes.is_empty() { "" } else { "\n" };
     let room = limits.output_kept.saturating_sub(notes.len() + between.len());
     format!("{}{between}{notes}", tail(printed, room))
+}
+
+/// What the tests themselves said when they failed: what all copies printed would tell of twins too.
+fn failures(cases: &[TestCase]) -> String {
+    let failed = cases.iter().filter(|case| matches!(case.outcome, TestOutcome::Failed | TestOutcome::Error));
+    failed.map(|case| format!("{}\n{}\n", case.id, case.message)).collect::<Vec<_>>().join("\n")
 }
 
 /// A skip that no test file can have asked for was raised by the work, and leaves the total no smaller.
