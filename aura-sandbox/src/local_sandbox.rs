@@ -18,7 +18,8 @@ use crate::{
     beneath::Folder,
     blocking,
     confinement::{self, Confinement},
-    runner, snapshot,
+    runner::{self, Place},
+    snapshot,
     work::Staged,
     workspace::{Slot, private_folders},
 };
@@ -214,7 +215,8 @@ impl Sandbox for LocalSandbox {
     }
 
     async fn run_tests(&self, workspace: &Workspace, suite: &TestSuite) -> Result<TestReport, SandboxError> {
-        runner::run(&self.slot(workspace)?, suite, &self.limits, &self.confinement).await
+        let (slot, confinement) = (self.slot(workspace)?, Arc::clone(&self.confinement));
+        runner::run(&Place { slot, limits: self.limits, confinement }, suite).await
     }
 
     async fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot, SandboxError> {

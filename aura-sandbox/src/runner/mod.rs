@@ -68,18 +68,24 @@ struct Executed {
     last: Vec<u8>,
 }
 
+/// Where a suite is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The folders of the attempt.
+    pub(crate) slot: Arc<Slot>,
+    /// Bounds.
+    pub(crate) limits: Limits,
+    /// What stands between the command and the host.
+    pub(crate) confinement: Arc<Confinement>,
+}
+
 /// Runs a suite's tests on the work.
-pub(crate) async fn run(
-    slot: &Arc<Slot>,
-    suite: &TestSuite,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
-) -> Result<TestReport, SandboxError> {
+pub(crate) async fn run(place: &Place, suite: &TestSuite) -> Result<TestReport, SandboxError> {
     let report = match &suite.tests {
-        Tests::Project(project) => project::run(slot, project, suite, limits, confinement).await,
-        Tests::Cases(cases) => cases::run(slot, cases, suite, limits, confinement).await,
+        Tests::Project(project) => project::run(place, project, suite).await,
+        Tests::Cases(cases) => cases::run(place, cases, suite).await,
     };
-    report.map(|report| TestReport { isolation: confinement.capabilities().isolation, ..report })
+    report.map(|report| TestReport { isolation: place.confinement.capabilities().isolation, ..report })
 }
 
 /// What one run of a project's command left.
@@ -95,18 +101,12 @@ struct Once {
 }
 
 /// Writes the suite's files over the work, runs its command and reads its report.
-async fn once(
-    slot: &Arc<Slot>,
-    project: &Project,
-    timeout: Duration,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
-) -> Result<Once, SandboxError> {
+async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Once, SandboxError> {
     let prepared = {
-        let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
-        crate::blocking(move || prepare(&slot, &project, &confinement)).await?
+        let (place, project) = (place.clone(), project.clone());
+        crate::blocking(move || prepare(&place, &project)).await?
     };
-    let Executed { end, wall, remains, used, last } = execute(slot, &prepared, timeout, limits, confinement).await?;
+    let Executed { end, wall, remains, used, last } = execute(place, &prepared, timeout).await?;
     let reading = if end == RunEnd::Finished {
         let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
@@ -116,7 +116,7 @@ async fn once(
         })
         .await?;
         if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
-            missing_tool(&prepared, slot, limits, confinement, &remains).await?;
+            missing_tool(&prepared, place, &remains).await?;
         }
         Some(reading)
     } else {
@@ -133,7 +133,8 @@ fn proves_tools(format: ReportFormat, reading: &report::Reading) -> bool {
     format != ReportFormat::ExitCode && reading.cases.iter().any(|case| matches!(case.outcome, Passed | Failed))
 }
 
-fn prepare(slot: &Slot, suite: &Project, confinement: &Confinement) -> Result<Prepared, SandboxError> {
+fn prepare(place: &Place, suite: &Project) -> Result<Prepared, SandboxError> {
+    let slot = &place.slot;
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
     let paths = suite.files.iter().map(|file| {
@@ -149,7 +150,7 @@ fn prepare(slot: &Slot, suite: &Project, confinement: &Confinement) -> Result<Pr
         let written = slot.work().write_over(path, file.text.as_bytes());
         written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
     }
-    let Beside { report, report_path, home, temporary } = beside(slot, confinement)?;
+    let Beside { report, report_path, home, temporary } = beside(place)?;
     let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
     let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
@@ -167,7 +168,8 @@ struct Beside {
 }
 
 /// Makes them anew, and hands all of it over to the user that the work runs as.
-fn beside(slot: &Slot, confinement: &Confinement) -> Result<Beside, SandboxError> {
+fn beside(place: &Place) -> Result<Beside, SandboxError> {
+    let Place { slot, confinement, .. } = place;
     let cannot =
         |action: &str, source: io::Error| SandboxError::Io { action: action.to_owned(), source: source.into() };
     let folder = |name: &str| slot.private(name).map_err(|source| cannot("make a private folder", source));
@@ -186,14 +188,9 @@ fn read_report(folder: &Folder) -> Option<Vec<u8>> {
     folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
-async fn execute(
-    slot: &Arc<Slot>,
-    prepared: &Prepared,
-    timeout: Duration,
-    limits: &Limits,
-    confinement: &Confinement,
-) -> Result<Executed, SandboxError> {
-    let task = task(&prepared.argv, &prepared.environment, slot, limits, prepared.with_work);
+async fn execute(place: &Place, prepared: &Prepared, timeout: Duration) -> Result<Executed, SandboxError> {
+    let Place { slot, limits, confinement } = place;
+    let task = task(&prepared.argv, &prepared.environment, place, prepared.with_work);
     let started = confinement.command(&task).and_then(|mut confined| {
         let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
         confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -236,14 +233,9 @@ async fn execute(
     Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
 }
 
-fn task<'a>(
-    argv: &'a [String],
-    environment: &'a Environment,
-    slot: &'a Slot,
-    limits: &'a Limits,
-    with_work: bool,
-) -> Task<'a> {
+fn task<'a>(argv: &'a [String], environment: &'a Environment, place: &'a Place, with_work: bool) -> Task<'a> {
     let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
+    let Place { slot, limits, .. } = place;
     Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
 }
 
@@ -293,16 +285,11 @@ fn not_started(argv: &[String], source: io::Error) -> SandboxError {
 
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
 /// itself is asked, in an empty folder.
-async fn missing_tool(
-    prepared: &Prepared,
-    slot: &Slot,
-    limits: &Limits,
-    confinement: &Confinement,
-    remains: &Remains,
-) -> Result<(), SandboxError> {
+async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> Result<(), SandboxError> {
     let (argv, environment) = (&prepared.argv, &prepared.environment);
-    let limits = Limits { file_bytes: PROBE_BYTES, ..*limits };
-    let answers = async |argv: &[String]| answers(&task(argv, environment, slot, &limits, false), confinement).await;
+    let place = &Place { limits: Limits { file_bytes: PROBE_BYTES, ..place.limits }, ..place.clone() };
+    let confinement = &place.confinement;
+    let answers = async |argv: &[String]| answers(&task(argv, environment, place, false), confinement).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
     if matches!(remains.code, Some(126 | 127)) {
         // A shell's word for a program that it cannot start; the work can say so too.

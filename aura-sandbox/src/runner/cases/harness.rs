@@ -7,10 +7,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    super::{Beside, Prepared, beside, environment::Environment},
+    super::{Beside, Place, Prepared, beside, environment::Environment},
     rust,
 };
-use crate::{confinement::Confinement, workspace::Slot};
 
 const PYTHON: &str = include_str!("call.py");
 const JAVASCRIPT: &str = include_str!("call.js");
@@ -25,14 +24,8 @@ shift 3
 "#;
 
 /// Finds the tools and writes down what the caller is given: the calls that are open, and nothing of what is right.
-pub(super) fn prepare(
-    slot: &Slot,
-    cases: &Cases,
-    mark: &str,
-    open: &[usize],
-    confinement: &Confinement,
-) -> Result<Prepared, SandboxError> {
-    let Beside { report, home, temporary, .. } = beside(slot, confinement)?;
+pub(super) fn prepare(place: &Place, cases: &Cases, mark: &str, open: &[usize]) -> Result<Prepared, SandboxError> {
+    let Beside { report, home, temporary, .. } = beside(place)?;
     let find = |program: &str, format| Environment::find(program, format, &home, &temporary);
     let inputs = || open.iter().filter_map(|number| Some((*number, input(cases, *number)?)));
     let (environment, arguments, calls) = match &cases.call {

@@ -5,29 +5,18 @@ mod harness;
 mod right;
 mod rust;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aura_core::{
     Case, Cases, EvidenceStrength, SandboxError, TestCase, TestOutcome, TestReport, TestSuite, evidence::RunEnd,
 };
 
 use self::answers::{Answer, Answers};
-use super::{Executed, Used, execute};
-use crate::{
-    Limits,
-    confinement::Confinement,
-    report::{MAX_MESSAGE, head, tail},
-    workspace::Slot,
-};
+use super::{Executed, Place, Used, execute};
+use crate::report::{MAX_MESSAGE, head, tail};
 
 /// Calls everything, again from where the work's process ended before it was through.
-pub(super) async fn run(
-    slot: &Arc<Slot>,
-    cases: &Cases,
-    suite: &TestSuite,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
-) -> Result<TestReport, SandboxError> {
+pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Result<TestReport, SandboxError> {
     let mut answers = Answers::of(cases);
     let (mut wall, mut end, mut output) = (Duration::ZERO, RunEnd::Finished, Vec::new());
     let mut used = Used::default();
@@ -38,11 +27,10 @@ pub(super) async fn run(
             break;
         }
         let prepared = {
-            let (slot, cases, mark, open) = (Arc::clone(slot), cases.clone(), answers.mark(), answers.open());
-            let confinement = Arc::clone(confinement);
-            crate::blocking(move || harness::prepare(&slot, &cases, &mark, &open, &confinement)).await?
+            let (place, cases, mark, open) = (place.clone(), cases.clone(), answers.mark(), answers.open());
+            crate::blocking(move || harness::prepare(&place, &cases, &mark, &open)).await?
         };
-        let executed = execute(slot, &prepared, left, limits, confinement).await?;
+        let executed = execute(place, &prepared, left).await?;
         let Executed { end: ended, wall: took, remains, used: round, last } = executed;
         wall += took;
         used = used.and(round);
@@ -59,7 +47,7 @@ pub(super) async fn run(
         end,
         wall,
         fast_enough: wall <= suite.fast_enough,
-        output: tail(&output, limits.output_kept),
+        output: tail(&output, place.limits.output_kept),
         forgeries: answers.forgeries(),
         behaviour: answers.behaviour(),
         peak_memory: used.peak_memory,

@@ -27,53 +27,41 @@ use self::{
     restore::Before,
     twins::Judged,
 };
-use super::{Once, once, process::Used};
+use super::{Once, Place, once, process::Used};
 use crate::{
     Limits,
-    confinement::Confinement,
     report::{head, tail},
     steering,
     workspace::Slot,
 };
 
 /// Runs a project as often as it takes.
-pub(super) async fn run(
-    slot: &Arc<Slot>,
-    project: &Project,
-    suite: &TestSuite,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
-) -> Result<TestReport, SandboxError> {
+pub(super) async fn run(place: &Place, project: &Project, suite: &TestSuite) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
-    let plan = plan::make(slot, project, suite.timeout, limits, confinement).await?;
+    let plan = plan::make(place, project, suite.timeout).await?;
     // The timeout is for all of it.
     let rest = TestSuite { timeout: suite.timeout.saturating_sub(started.elapsed()), ..suite.clone() };
     match plan {
-        Ok(plan) if !plan.runs.is_empty() => run_planned(slot, project, &rest, limits, confinement, &plan).await,
-        Ok(plan) => {
-            run_plain(slot, project, &rest, limits, confinement, Some(&plan.tests), "no test can be given a twin").await
-        }
-        Err(why) => run_plain(slot, project, &rest, limits, confinement, None, &why).await,
+        Ok(plan) if !plan.runs.is_empty() => run_planned(place, project, &rest, &plan).await,
+        Ok(plan) => run_plain(place, project, &rest, Some(&plan.tests), "no test can be given a twin").await,
+        Err(why) => run_plain(place, project, &rest, None, &why).await,
     }
 }
 
 /// Runs it once, as it is.
 async fn run_plain(
-    slot: &Arc<Slot>,
+    place: &Place,
     project: &Project,
     suite: &TestSuite,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
     tests: Option<&[Planned]>,
     why: &str,
 ) -> Result<TestReport, SandboxError> {
-    let Once { mut end, wall, used, mut cases, mut complaint, last } =
-        once(slot, project, suite.timeout, limits, confinement).await?;
+    let Once { mut end, wall, used, mut cases, mut complaint, last } = once(place, project, suite.timeout).await?;
     if end == RunEnd::Finished {
         let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
         let checked = match tests {
             Some(tests) => ids::sort(tests, &names, cases).map(|sorted| sorted.into_cases(tests)),
-            None => Ok(without_skips_of_the_work(slot, project, cases)),
+            None => Ok(without_skips_of_the_work(&place.slot, project, cases)),
         };
         let checked = checked.and_then(|cases| ids::check(&project.expected, &cases).map_or(Ok(cases), Err));
         (end, cases) = match checked {
@@ -84,7 +72,7 @@ async fn run_plain(
             }
         };
     }
-    let output = with_notes(&last, limits, &[complaint.as_str(), why]);
+    let output = with_notes(&last, &place.limits, &[complaint.as_str(), why]);
     let report = TestReport::of(cases, EvidenceStrength::SameProcess);
     let Used { peak_memory, cpu } = used;
     Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
@@ -92,16 +80,14 @@ async fn run_plain(
 
 /// Runs every copy, and puts the tests themselves together from them.
 async fn run_planned(
-    slot: &Arc<Slot>,
+    place: &Place,
     project: &Project,
     suite: &TestSuite,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
     plan: &Plan,
 ) -> Result<TestReport, SandboxError> {
     let started = Instant::now();
     let before = {
-        let slot = Arc::clone(slot);
+        let slot = Arc::clone(&place.slot);
         crate::blocking(move || Ok(Before::of(slot.work()))).await?
     };
     let ended = |end, wall, output| TestReport {
@@ -115,8 +101,7 @@ async fn run_planned(
     for run in &plan.runs {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
-        let Once { end, wall, used: round, cases, complaint, last } =
-            once(slot, &copy, left, limits, confinement).await?;
+        let Once { end, wall, used: round, cases, complaint, last } = once(place, &copy, left).await?;
         longest = longest.max(wall);
         used = used.and(round);
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
@@ -131,21 +116,21 @@ async fn run_planned(
             }
             Err(complaint) => {
                 let copies = "some tests are copies under other names, and expect something wrong";
-                let output = with_notes(&last, limits, &[complaint.as_str(), copies]);
+                let output = with_notes(&last, &place.limits, &[complaint.as_str(), copies]);
                 let end = if end == RunEnd::Finished { RunEnd::Unreadable } else { end };
                 let wall = if end == RunEnd::TimedOut { started.elapsed() } else { longest };
                 stopped = Some(ended(end, wall, output));
                 break;
             }
         }
-        let (slot, kept) = (Arc::clone(slot), before.clone());
+        let (slot, kept) = (Arc::clone(&place.slot), before.clone());
         crate::blocking(move || {
             kept.restore(slot.work());
             Ok(())
         })
         .await?;
     }
-    let (slot, mut files) = (Arc::clone(slot), plan.pristine.clone());
+    let (slot, mut files) = (Arc::clone(&place.slot), plan.pristine.clone());
     files.extend(project.files.iter().cloned());
     crate::blocking(move || {
         restore::write(slot.work(), &files);
@@ -159,9 +144,9 @@ async fn run_planned(
     let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
     let wrong = void.or_else(|| ids::check(&project.expected, &cases));
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
-        return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], limits, &[wrong.as_str()])));
+        return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], &place.limits, &[wrong.as_str()])));
     }
-    let output = with_notes(failures(&cases).as_bytes(), limits, &notes);
+    let output = with_notes(failures(&cases).as_bytes(), &place.limits, &notes);
     let fast_enough = longest <= suite.fast_enough;
     let Used { peak_memory, cpu } = used;
     let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };

@@ -9,10 +9,9 @@ use serde_json::json;
 use super::command::Pytest;
 use crate::{
     Limits,
-    confinement::Confinement,
     path::WorkPath,
     report::tail,
-    runner::{Beside, Executed, Prepared, beside, environment::Environment, execute},
+    runner::{Beside, Executed, Place, Prepared, beside, environment::Environment, execute},
     steering,
     workspace::Slot,
 };
@@ -99,26 +98,24 @@ enum Told {
 
 /// Makes a plan; the reason why there can be none.
 pub(super) async fn make(
-    slot: &Arc<Slot>,
+    place: &Place,
     project: &Project,
     timeout: Duration,
-    limits: &Limits,
-    confinement: &Arc<Confinement>,
 ) -> Result<Result<Plan, String>, SandboxError> {
     let pytest = match Pytest::of(project) {
         Ok(pytest) => pytest,
         Err(why) => return Ok(Err(why)),
     };
     let found = {
-        let (slot, project, confinement) = (Arc::clone(slot), project.clone(), Arc::clone(confinement));
-        crate::blocking(move || prepare(&slot, &project, &pytest, &confinement)).await?
+        let (place, project) = (place.clone(), project.clone());
+        crate::blocking(move || prepare(&place, &project, &pytest)).await?
     };
     let (prepared, pristine) = match found {
         Ok(found) => found,
         Err(why) => return Ok(Err(why)),
     };
-    let limits = Limits { output_total: MAX_PRINTED, ..*limits };
-    let Executed { end, remains, .. } = execute(slot, &prepared, timeout.min(WITHIN), &limits, confinement).await?;
+    let place = Place { limits: Limits { output_total: MAX_PRINTED, ..place.limits }, ..place.clone() };
+    let Executed { end, remains, .. } = execute(&place, &prepared, timeout.min(WITHIN)).await?;
     let cannot = |why: &str| Ok(Err(format!("the test files could not be read for twins: {why}")));
     if end != RunEnd::Finished || remains.code != Some(0) {
         return cannot(tail(&remains.stderr, 300).trim());
@@ -133,12 +130,8 @@ pub(super) async fn make(
 type Found = (Prepared, Vec<SourceFile>);
 
 /// Finds the pristine test files, and Python.
-fn prepare(
-    slot: &Slot,
-    project: &Project,
-    pytest: &Pytest,
-    confinement: &Confinement,
-) -> Result<Result<Found, String>, SandboxError> {
+fn prepare(place: &Place, project: &Project, pytest: &Pytest) -> Result<Result<Found, String>, SandboxError> {
+    let slot = &place.slot;
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for (path, text) in slot.base_tests() {
         if path.as_str().ends_with(".py") {
@@ -162,7 +155,7 @@ fn prepare(
     let conftests = conftests(slot, &pristine, &files).into_iter();
     let conftests = conftests.map(|(path, text)| json!({ "path": path, "text": text, "kind": "conftest" }));
     let input = json!({ "files": tests.chain(conftests).collect::<Vec<_>>() }).to_string().into_bytes();
-    let Beside { report, home, temporary, .. } = beside(slot, confinement)?;
+    let Beside { report, home, temporary, .. } = beside(place)?;
     let environment = match Environment::find(&pytest.python, ReportFormat::ExitCode, &home, &temporary) {
         Ok(environment) => environment,
         // The run itself will say so.
