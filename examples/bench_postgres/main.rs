@@ -1,8 +1,8 @@
-//! What an orchestra does on PostgreSQL under load: whole lives a second, claims by hundreds of workers through two nodes, and
+//! What an orchestra does on PostgreSQL alone and under load: whole lives a second, how soon an idle one begins a job, claims by hundreds of workers through two nodes, and
 //! whether it stays as fast with millions of finished jobs and behind a long transaction.
 //!
 //! ```sh
-//! cargo run --release --example bench_postgres [life] [crowd] [aged]
+//! cargo run --release --example bench_postgres [idle] [life] [crowd] [aged]
 //! ```
 //! It starts a private, durable PostgreSQL (fsync and synchronous_commit on) and prints a table. For the queue's verbs alone,
 //! beside other queues, see `scripts/bench-queue`.
@@ -17,7 +17,10 @@
 mod aged;
 mod crowd;
 mod life;
+#[path = "../bench_queue/pick_up.rs"]
+mod pick_up;
 
+use aura_orchestra::prelude::*;
 use aura_testbed::PrivatePostgres;
 
 #[tokio::main]
@@ -25,6 +28,9 @@ async fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
     let server = PrivatePostgres::builder().durable().seasoned().start().expect("a private PostgreSQL");
+    if wants("idle") {
+        idle(&server).await;
+    }
     if wants("life") {
         life::run(&server).await;
     }
@@ -35,4 +41,14 @@ async fn main() {
     if asked.iter().any(|asked| asked == "aged") {
         aged::run(&server).await;
     }
+}
+
+/// How long it is from a submission to the start of its generation when nothing else is to be done.
+async fn idle(server: &PrivatePostgres) {
+    let url = server.create_database().expect("a database");
+    let store = PgStore::builder(&url).connections(10).open().await.expect("the store opens");
+    let samples = pick_up::pick_ups(&store).await;
+    let [half, most] = [0.5, 0.99].map(|share| pick_up::quantile(&samples, share));
+    println!("idle pick-up: p50 {half:.1} ms, p99 {most:.1} ms over {} jobs", samples.len());
+    store.close().await;
 }

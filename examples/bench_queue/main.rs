@@ -10,6 +10,7 @@
     reason = "a bench prints its figures and ends by panicking"
 )]
 
+mod pick_up;
 mod queue;
 mod usage;
 
@@ -46,7 +47,7 @@ async fn main() {
 
     // Engines would score what was drained: they get tables of their own.
     let idle = PgStore::builder(&url).schema("idle").connections(10).open().await.expect("the store opens");
-    let latencies = queue::pick_ups(&idle).await;
+    let latencies = pick_up::pick_ups(&idle).await;
     let one = queue::submitted_in_two_seconds(&idle, 1).await;
     let many = queue::submitted_in_two_seconds(&idle, 64).await;
     let per_job = |amount: f64| amount / f64::from(u32::try_from(jobs).expect("jobs are counted in 32 bits"));
@@ -68,8 +69,8 @@ async fn main() {
             "life_postgres_cpu_ms": per_job(life.server_ms),
             "life_client_cpu_ms": per_job(life.client_ms),
             "life_wal_bytes": per_job(life.wal_bytes),
-            "latency_p50_ms": queue::quantile(&latencies, 0.5),
-            "latency_p99_ms": queue::quantile(&latencies, 0.99),
+            "latency_p50_ms": pick_up::quantile(&latencies, 0.5),
+            "latency_p99_ms": pick_up::quantile(&latencies, 0.99),
         })
     );
     store.close().await;
