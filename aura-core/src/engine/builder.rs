@@ -199,6 +199,7 @@ impl OrchestraBuilder {
             settings: settings.clone(),
             notes: Notes::default(),
             remote: RemoteWorkers::default(),
+            idle: Arc::default(),
         });
         let accountant = Arc::new(Accountant {
             store: Arc::clone(&store),

@@ -1,7 +1,7 @@
 //! What is kept beside the rows of jobs when their states change: how many jobs are in each state, which PRDs the accountant has
 //! to look at, and which flags are closed. One statement for all jobs of a verb.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aura_core::{JobId, JobStatus, ModelId, PrdId, StoreError};
 use sqlx::postgres::PgRow;
@@ -16,30 +16,31 @@ const HEAD: &str = "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FRO
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     totals: BTreeMap<(JobStatus, i32), i64>,
-    /// Into which states.
-    to: BTreeSet<JobStatus>,
+    /// Into which states jobs were made.
+    made: BTreeSet<JobStatus>,
+    /// Where each job that moved is now.
+    moved: HashMap<Uuid, JobStatus>,
     handed_in: BTreeSet<Uuid>,
-    jobs: Vec<Uuid>,
 }
 
 impl Moves {
     /// A job was made.
     pub(super) fn made(&mut self, status: JobStatus) {
         self.count(status, None, 1);
-        self.to.insert(status);
+        self.made.insert(status);
     }
 
     /// A job changed its state; `model` is the one that has it or had it.
     pub(super) fn moved(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
         self.count(from, model, -1);
         self.count(to, model, 1);
-        self.to.insert(to);
-        self.jobs.push(job.as_uuid());
+        self.moved.insert(job.as_uuid(), to);
     }
 
-    /// Into which states jobs were moved.
+    /// Into which states jobs came, and are in now: one that was assigned and claimed waits for nobody.
     pub(super) fn to(&self) -> Vec<JobStatus> {
-        self.to.iter().copied().collect()
+        let to: BTreeSet<_> = self.made.iter().chain(self.moved.values()).copied().collect();
+        to.into_iter().collect()
     }
 
     /// The accountant has to look at this PRD.
@@ -63,7 +64,8 @@ impl Moves {
             counts.push(count);
         }
         let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
-        if statuses.is_empty() && prds.is_empty() && self.jobs.is_empty() {
+        let jobs: Vec<Uuid> = self.moved.into_keys().collect();
+        if statuses.is_empty() && prds.is_empty() && jobs.is_empty() {
             return if trail { write.row(sqlx::query(HEAD)).await } else { Ok(None) };
         }
         // The end of the log is asked for once all else is done: who waits for somebody's row does not hold it meanwhile.
@@ -81,7 +83,7 @@ impl Moves {
              SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash
              FROM kept CROSS JOIN LATERAL (SELECT * FROM lock_audit_head() WHERE kept.rows >= 0 OFFSET 0) AS head",
         );
-        let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(self.jobs).bind(write.now);
+        let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now);
         write.row(query).await
     }
 }

@@ -106,6 +106,16 @@ impl Write<'_> {
         self.back.entry(scan).and_modify(|lowest| *lowest = number.min(*lowest)).or_insert(number);
     }
 
+    /// The lowest number that was put into any queue.
+    pub(super) fn lowest_back(&self) -> Option<i64> {
+        self.back.values().min().copied()
+    }
+
+    /// What was put into queues is not there any more.
+    pub(super) fn all_taken_again(&mut self) {
+        self.back.clear();
+    }
+
     /// Runs a statement that gives at most one row.
     pub(super) async fn row(&mut self, statement: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
         let statement = self.prepared(statement);

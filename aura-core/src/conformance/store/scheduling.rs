@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use super::scene::{Scene, assert_conflict, only, proof, report};
+use super::scene::{LEASE, Scene, assert_conflict, only, proof, report, worker};
 use crate::{
     Actor, HrAction, JobId, JobStatus, Model, ModelId, Standing, StoreError,
+    audit::Action,
     conformance::StoreHarness,
-    contract::store::{Assignment, ModelLoad, Next, StandingChange},
+    contract::store::{Assignment, Claim, ClaimedJob, ModelLoad, Next, StandingChange, Wanted},
+    job::Door,
 };
 
 /// Twice is once too often; unknown jobs and models are not found.
@@ -20,6 +22,51 @@ pub async fn only_a_queued_job_is_assigned(harness: &impl StoreHarness) {
     let nobody = Model { id: ModelId(99), ..model };
     let queued = scene.prd(1).await.jobs[0];
     assert!(matches!(scene.assign(queued, &nobody).await, Err(StoreError::NotFound { .. })));
+}
+
+/// A worker that waits gets what was just assigned, or what has waited longer; one that wants another model's jobs gets nothing,
+/// and what nobody took can be claimed.
+pub async fn what_is_assigned_is_claimed_in_the_same_go_by_workers_that_wait(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (model, other) = (scene.model("m").await, scene.model("other").await);
+    let older = scene.assigned(&model).await;
+    let prd = scene.prd(1).await;
+    let (held, queued) = (scene.assigned(&model).await, scene.prd(1).await.jobs[0]);
+    scene.claim(held, "before").await.expect("claimed");
+    let assignment =
+        |job, model: &Model| Assignment { job, model: model.id, probe: false, reason: json!({ "why": "w" }) };
+    let assignments = [assignment(prd.jobs[0], &model), assignment(queued, &model), assignment(held, &model)];
+    let claim = |name: &str, model: &Model, max| Claim {
+        worker: worker(name),
+        door: Door::Remote,
+        wanted: Wanted::Any { models: vec![model.id], max },
+        lease: LEASE,
+    };
+    let claims = [claim("w", &model, 1), claim("idle", &other, 5), claim("v", &model, 1)];
+    let before = scene.audit().await.len();
+    let done = scene.store.dispatch(&assignments, &claims).await.expect("dispatched");
+    let [first, second, third] = done.assigned.try_into().expect("an answer for each");
+    first.and(second).expect("assigned");
+    assert_conflict(third, "IN_PROGRESS");
+    let claimed: Vec<Vec<ClaimedJob>> = done.claimed.into_iter().map(|claimed| claimed.expect("claimed")).collect();
+    let ids = |claimed: &[ClaimedJob]| claimed.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>();
+    assert_eq!(
+        claimed.iter().map(|claimed| ids(claimed)).collect::<Vec<_>>(),
+        [vec![older], vec![], vec![prd.jobs[0]]]
+    );
+    let got = claimed[2].first().expect("one job");
+    assert_eq!(got.prd, prd);
+    assert_eq!(got.job, scene.job(prd.jobs[0]).await);
+    assert_eq!(scene.status(queued).await, JobStatus::Assigned);
+    assert_eq!(ids(&scene.claim_any(&[&model], "late", 9).await), [queued]);
+    let entries = scene.audit().await;
+    let of = |action: Action| entries[before..].iter().filter(|entry| entry.action == action.as_str()).count();
+    assert_eq!((of(Action::JobAssigned), of(Action::JobClaimed)), (2, 3));
+    let events = scene.store.job_events(prd.jobs[0]).await.expect("readable");
+    let actions: Vec<_> = events.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(actions, ["job.queued", "job.assigned", "job.claimed"]);
+    let load = ModelLoad { model: model.id, assigned: 0, in_progress: 4 };
+    assert_eq!(scene.store.load().await.expect("readable"), [load]);
 }
 
 /// A hold works at once, on what is assigned already too.

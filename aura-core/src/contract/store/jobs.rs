@@ -128,6 +128,15 @@ pub struct ClaimedJob {
     pub prd: Prd,
 }
 
+/// What came of assignments, and of the claims behind them.
+#[derive(Debug)]
+pub struct Dispatched {
+    /// Of each assignment.
+    pub assigned: Each<()>,
+    /// What each claim got.
+    pub claimed: Each<Vec<ClaimedJob>>,
+}
+
 /// A lease that was found ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expired {
@@ -179,6 +188,17 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// queued -> assigned. Refused for a job that is not queued, a model that is held, a suspended one without
     /// `probe`, and a model that another live job of the same PRD has.
     async fn assign(&self, assignments: &[Assignment]) -> Result<Each<()>, StoreError>;
+
+    /// Assigns, then claims for workers that wait: as [`assign`](Self::assign) and then [`claim`](Self::claim) for each of
+    /// `claims`. A store that can does all of it in one transaction, so that a job is begun sooner.
+    async fn dispatch(&self, assignments: &[Assignment], claims: &[Claim]) -> Result<Dispatched, StoreError> {
+        let assigned = self.assign(assignments).await?;
+        let mut claimed = Vec::with_capacity(claims.len());
+        for claim in claims {
+            claimed.push(self.claim(claim).await);
+        }
+        Ok(Dispatched { assigned, claimed })
+    }
 
     /// assigned -> queued, for jobs whose model may no longer work. Jobs that are not assigned any more are conflicts.
     async fn unassign(&self, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError>;

@@ -21,7 +21,8 @@ use std::{fmt, time::Duration};
 pub use audit::AuditStore;
 pub use duties::{Duty, DutyStore, News, Term};
 pub use jobs::{
-    Assignment, Claim, ClaimedJob, Expired, JobCount, JobFilter, JobStore, ModelLoad, NewPrdRecord, Submitted, Wanted,
+    Assignment, Claim, ClaimedJob, Dispatched, Expired, JobCount, JobFilter, JobStore, ModelLoad, NewPrdRecord,
+    Submitted, Wanted,
 };
 pub use models::{ModelStore, StandingChange};
 pub use runs::{ArtifactBatch, Judgement, Next, RunFilter, RunStore};

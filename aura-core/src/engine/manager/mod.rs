@@ -4,6 +4,7 @@ pub(crate) mod attendance;
 pub(crate) mod capacity;
 mod feedback;
 pub(crate) mod horizon;
+pub(crate) mod idle;
 pub(crate) mod lookout;
 pub(crate) mod remote;
 pub(crate) mod schedule;
@@ -38,6 +39,7 @@ pub(crate) struct JobManager {
     pub(crate) settings: Settings,
     pub(crate) notes: attendance::Notes,
     pub(crate) remote: remote::RemoteWorkers,
+    pub(crate) idle: Arc<idle::IdleWorkers>,
 }
 
 impl JobManager {
@@ -73,17 +75,11 @@ impl JobManager {
         Ok(Claimed { job, model: model.profile.name, prd, feedback })
     }
 
-    async fn try_claim(&self, request: &WorkRequest, models: &[ModelId], max: u32) -> Result<Vec<Claimed>> {
-        let claim = Claim {
-            worker: request.worker_id.clone(),
-            door: request.door,
-            wanted: Wanted::Any { models: models.to_vec(), max },
-            lease: self.settings.lease,
-        };
+    /// What a worker has claimed, as it is told.
+    async fn given(&self, worker: &WorkerId, jobs: Vec<ClaimedJob>) -> Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
-        let jobs = self.store.claim(&claim).await?;
         let ids: Vec<_> = jobs.iter().map(|claimed| claimed.job.id).collect();
-        self.remote.took(&claim.worker, &ids);
+        self.remote.took(worker, &ids);
         for job in jobs {
             claimed.push(self.with_name(job).await?);
         }
@@ -141,6 +137,12 @@ impl Manager for JobManager {
         if request.door == Door::Remote {
             self.remote.asked(&request.worker_id, &request.models, self.clock.now());
         }
+        let claim = Claim {
+            worker: request.worker_id.clone(),
+            door: request.door,
+            wanted: Wanted::Any { models: models.clone(), max: request.max },
+            lease: self.settings.lease,
+        };
         let mut stop = self.shutdown.signal();
         let mut bell = self.bells.claim.listen();
         let wait = self.clock.sleep(request.wait.min(Self::MAX_WAIT));
@@ -150,16 +152,23 @@ impl Manager for JobManager {
                 return Ok(Vec::new());
             }
             self.attend(&models).await?;
-            let claimed = self.try_claim(request, &models, request.max).await?;
-            if !claimed.is_empty() || request.wait.is_zero() {
-                return Ok(claimed);
+            let jobs = self.store.claim(&claim).await?;
+            if !jobs.is_empty() || request.wait.is_zero() {
+                return self.given(&claim.worker, jobs).await;
             }
-            // The poll finds what another process assigned; the bell tells of this one's.
-            tokio::select! {
-                () = bell.rung() => {}
-                () = self.clock.sleep(self.settings.poll) => {}
-                () = &mut wait => return Ok(Vec::new()),
-                () = stop.stopping() => return Ok(Vec::new()),
+            // The scheduler of this process claims for who waits here. The bell tells of what else it assigned, and the poll finds what
+            // another process did.
+            let mut place = self.idle.wait(claim.clone());
+            let (served, is_over) = tokio::select! {
+                served = place.served() => (served, false),
+                () = bell.rung() => (Vec::new(), false),
+                () = self.clock.sleep(self.settings.poll) => (Vec::new(), false),
+                () = &mut wait => (Vec::new(), true),
+                () = stop.stopping() => (Vec::new(), true),
+            };
+            let jobs = if served.is_empty() { place.leave().await } else { served };
+            if !jobs.is_empty() || is_over {
+                return self.given(&claim.worker, jobs).await;
             }
         }
     }

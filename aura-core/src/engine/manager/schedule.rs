@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Candidate, Candidates, ModelAdapter, SelectionPolicy, Store,
-        store::{Assignment, Duty, JobFilter},
+        Candidate, Candidates, ModelAdapter, Release, SelectionPolicy, Store,
+        store::{Assignment, Dispatched, Duty, JobFilter},
     },
     engine::{
         duty::Duties,
@@ -75,8 +75,8 @@ impl Scheduler {
                 () = stop.stopping() => return,
             }
             let outcome = caught(self.pass(&mut rng)).await;
-            if let Ok(assigned) = outcome
-                && assigned > 0
+            if let Ok(left) = outcome
+                && left > 0
             {
                 manager.bells.moved(&[JobStatus::Assigned]);
             }
@@ -86,10 +86,11 @@ impl Scheduler {
         }
     }
 
-    /// One pass; answers with the number of jobs that were assigned.
+    /// One pass; answers with the number of jobs that were assigned, and not claimed at once.
     async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
         let manager = &self.manager;
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
+        self.hand_back_what_nobody_came_for(store.as_ref()).await?;
         let (expired, models, mut queued) = tokio::try_join!(
             async { store.expire(PASS).await.map_err(Error::from) },
             manager.roster.refresh(),
@@ -109,16 +110,55 @@ impl Scheduler {
         if assignments.is_empty() {
             return Ok(0);
         }
-        let answers = store.assign(&assignments).await?;
-        let mut assigned = 0;
-        for (assignment, answer) in assignments.iter().zip(answers) {
+        self.dispatch(store.as_ref(), &assignments).await
+    }
+
+    /// Assigns, and claims for the workers that wait in this process; answers how many jobs wait for a worker then.
+    async fn dispatch(&self, store: &dyn Store, assignments: &[Assignment]) -> Result<usize> {
+        let called = self.manager.idle.call(assignments);
+        let claims: Vec<_> = called.iter().map(|called| called.claim.clone()).collect();
+        let Dispatched { assigned, claimed } = store.dispatch(assignments, &claims).await?;
+        let mut left: usize = 0;
+        for (assignment, answer) in assignments.iter().zip(assigned) {
             match answer {
-                Ok(()) => assigned += 1,
+                Ok(()) => left += 1,
                 // Somebody was faster, or the model was held in between: the next pass decides anew.
                 Err(error) => tracing::debug!(job = %assignment.job, %error, "an assignment was refused"),
             }
         }
-        Ok(assigned)
+        for (called, claimed) in called.into_iter().zip(claimed) {
+            match claimed {
+                Ok(jobs) => {
+                    left = left.saturating_sub(jobs.len());
+                    called.serve(jobs);
+                }
+                Err(error) => {
+                    tracing::debug!(worker = %called.claim.worker, %error, "nothing could be claimed for a worker that waits");
+                }
+            }
+        }
+        Ok(left)
+    }
+
+    /// Hands back jobs that were claimed for a worker that went away meanwhile: no vendor was asked.
+    async fn hand_back_what_nobody_came_for(&self, store: &dyn Store) -> Result<()> {
+        let back = |proof| Release {
+            proof,
+            reason: "the worker that waited for it had gone".to_owned(),
+            retry_after: None,
+            blameless: true,
+            unbilled: true,
+        };
+        let releases: Vec<_> = self.manager.idle.left_behind().into_iter().map(back).collect();
+        if releases.is_empty() {
+            return Ok(());
+        }
+        for (release, answer) in releases.iter().zip(store.release(&releases).await?) {
+            if let Err(error) = answer {
+                tracing::debug!(job = %release.proof.job, %error, "a job that nobody came for moved on by itself");
+            }
+        }
+        Ok(())
     }
 
     /// Plans for the oldest queued jobs; when none of them can be assigned, for more of them, so that a long row of jobs

@@ -41,14 +41,20 @@ struct Hired {
 
 async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut write = core.write("assign jobs").await?;
+    let answers = within(&mut write, assignments).await?;
+    write.commit().await?;
+    Ok(answers)
+}
+
+/// Assigns within a verb that is under way.
+pub(super) async fn within(write: &mut Write<'_>, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut answers = Answers::of(assignments.len());
-    give(&mut write, assignments, &mut answers).await?;
+    give(write, assignments, &mut answers).await?;
     let rest = answers.missing();
     if !rest.is_empty() {
         let rest: Vec<_> = rest.into_iter().filter_map(|item| Some((item, assignments.get(item)?))).collect();
-        look_and_give(&mut write, &rest, &mut answers).await?;
+        look_and_give(write, &rest, &mut answers).await?;
     }
-    write.commit().await?;
     answers.all()
 }
 

@@ -28,9 +28,7 @@ const ACTION: &str = "claim jobs";
 pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let groups = by_models(claims);
     // Most idle workers find nothing: it is not worth a transaction.
-    let mut models: Vec<i32> = groups.keys().flatten().copied().collect();
-    models.sort_unstable();
-    models.dedup();
+    let models = models_of(&groups);
     let mut marks = Vec::with_capacity(models.len());
     for model in &models {
         marks.push(core.mark(Scan::Queue(*model)).await?);
@@ -49,8 +47,15 @@ pub(super) async fn claim_job(core: &Core, claim: &Claim, id: JobId) -> Result<V
     again(|| claim_job_once(core, claim, id)).await
 }
 
+pub(super) fn models_of(groups: &BTreeMap<Vec<i32>, Vec<usize>>) -> Vec<i32> {
+    let mut models: Vec<i32> = groups.keys().flatten().copied().collect();
+    models.sort_unstable();
+    models.dedup();
+    models
+}
+
 /// Claims that want jobs of the same models are served by one statement.
-fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
+pub(super) fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
     let mut groups: BTreeMap<Vec<i32>, Vec<usize>> = BTreeMap::new();
     for (item, claim) in claims.iter().enumerate() {
         let Wanted::Any { models, .. } = &claim.wanted else { continue };
@@ -106,23 +111,45 @@ async fn claim_once(
     begin: i64,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let mut write = core.write(ACTION).await?;
+    let taken = within(&mut write, claims, groups, begin).await?;
+    commit(write, claims.len(), taken).await
+}
+
+/// Claims within a verb that is under way: jobs, each with the claim that gets it.
+pub(super) async fn within(
+    write: &mut Write<'_>,
+    claims: &[Claim],
+    groups: &BTreeMap<Vec<i32>, Vec<usize>>,
+    begin: i64,
+) -> Result<Vec<(usize, Job)>, StoreError> {
+    let core = write.core;
     let mut taken = Vec::new();
     for (models, items) in groups {
         let group = Group::of(claims, items);
         let wanted = group.slots.len();
         let from = core.frontier.from(models).max(begin);
-        let mut found = take(&mut write, models, &group, 0, from).await?;
+        let mut found = take(write, models, &group, 0, from).await?;
         // Behind the frontier there may be jobs that came back; with less found than wanted they are looked for.
         if found.len() < wanted && from > begin {
             let taken = found.len();
-            found.extend(take(&mut write, models, &group, taken, begin).await?);
+            found.extend(take(write, models, &group, taken, begin).await?);
         }
         core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
         taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));
     }
-    leave_trail(&mut write, taken.iter().map(|(claim, job)| (*claim, job))).await?;
+    leave_trail(write, taken.iter().map(|(claim, job)| (*claim, job))).await?;
+    Ok(taken)
+}
+
+/// Ends a verb that claimed; answers with what each claim got.
+pub(super) async fn commit(
+    write: Write<'_>,
+    claims: usize,
+    taken: Vec<(usize, Job)>,
+) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
+    let core = write.core;
     let prds = write.commit_and(prds_of(core, taken.iter().map(|(_, job)| job))).await?;
-    let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims.len()).collect();
+    let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims).collect();
     for (item, job) in taken {
         if let Some(answer) = answers.get_mut(item) {
             answer.push(with_prd(job, &prds)?);

@@ -3,6 +3,7 @@
 mod assign;
 mod cancel;
 mod claim;
+mod dispatch;
 pub(super) mod frontier;
 mod give_back;
 mod lease;
@@ -25,8 +26,8 @@ use aura_core::{
     contract::{
         JobStore, Release, Report, Reported,
         store::{
-            ArtifactBatch, Assignment, Claim, ClaimedJob, Each, Expired, JobCount, JobFilter, Judgement, ModelLoad,
-            NewPrdRecord, Submitted, Wanted,
+            ArtifactBatch, Assignment, Claim, ClaimedJob, Dispatched, Each, Expired, JobCount, JobFilter, Judgement,
+            ModelLoad, NewPrdRecord, Submitted, Wanted,
         },
     },
 };
@@ -138,6 +139,10 @@ impl JobStore for PgStore {
 
     async fn assign(&self, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
         assign::assign(&self.core, assignments).await
+    }
+
+    async fn dispatch(&self, assignments: &[Assignment], claims: &[Claim]) -> Result<Dispatched, StoreError> {
+        dispatch::dispatch(&self.core, assignments, claims).await
     }
 
     async fn unassign(&self, jobs: &[JobId], reason: &str) -> Result<Each<()>, StoreError> {
