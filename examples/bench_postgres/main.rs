@@ -1,4 +1,4 @@
-//! What an orchestra does on PostgreSQL alone and under load: whole lives a second, how soon an idle one begins a job, claims by hundreds of workers through two nodes, and
+//! What an orchestra does on PostgreSQL alone and under load: whole lives a second, how many are submitted one by one and how soon an idle one begins a job, claims by hundreds of workers through two nodes, and
 //! whether it stays as fast with millions of finished jobs and behind a long transaction.
 //!
 //! ```sh
@@ -17,8 +17,8 @@
 mod aged;
 mod crowd;
 mod life;
-#[path = "../bench_queue/pick_up.rs"]
-mod pick_up;
+#[path = "../bench_queue/one_by_one.rs"]
+mod one_by_one;
 
 use aura_orchestra::prelude::*;
 use aura_testbed::PrivatePostgres;
@@ -43,12 +43,15 @@ async fn main() {
     }
 }
 
-/// How long it is from a submission to the start of its generation when nothing else is to be done.
+/// How long it is from a submission to the start of its generation when nothing else is to be done, and how fast callers submit.
 async fn idle(server: &PrivatePostgres) {
     let url = server.create_database().expect("a database");
     let store = PgStore::builder(&url).connections(10).open().await.expect("the store opens");
-    let samples = pick_up::pick_ups(&store).await;
-    let [half, most] = [0.5, 0.99].map(|share| pick_up::quantile(&samples, share));
+    let samples = one_by_one::pick_ups(&store).await;
+    let [half, most] = [0.5, 0.99].map(|share| one_by_one::quantile(&samples, share));
     println!("idle pick-up: p50 {half:.1} ms, p99 {most:.1} ms over {} jobs", samples.len());
+    let one = one_by_one::submitted_in_two_seconds(&store, 1).await;
+    let many = one_by_one::submitted_in_two_seconds(&store, 64).await;
+    println!("submitted one by one: {one:.0} a second by one caller, {many:.0} by 64");
     store.close().await;
 }

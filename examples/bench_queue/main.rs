@@ -10,7 +10,7 @@
     reason = "a bench prints its figures and ends by panicking"
 )]
 
-mod pick_up;
+mod one_by_one;
 mod queue;
 mod usage;
 
@@ -47,9 +47,9 @@ async fn main() {
 
     // Engines would score what was drained: they get tables of their own.
     let idle = PgStore::builder(&url).schema("idle").connections(10).open().await.expect("the store opens");
-    let latencies = pick_up::pick_ups(&idle).await;
-    let one = queue::submitted_in_two_seconds(&idle, 1).await;
-    let many = queue::submitted_in_two_seconds(&idle, 64).await;
+    let latencies = one_by_one::pick_ups(&idle).await;
+    let one = one_by_one::submitted_in_two_seconds(&idle, 1).await;
+    let many = one_by_one::submitted_in_two_seconds(&idle, 64).await;
     let per_job = |amount: f64| amount / f64::from(u32::try_from(jobs).expect("jobs are counted in 32 bits"));
     let rate = |took: std::time::Duration| 1.0 / per_job(took.as_secs_f64());
     println!(
@@ -69,8 +69,8 @@ async fn main() {
             "life_postgres_cpu_ms": per_job(life.server_ms),
             "life_client_cpu_ms": per_job(life.client_ms),
             "life_wal_bytes": per_job(life.wal_bytes),
-            "latency_p50_ms": pick_up::quantile(&latencies, 0.5),
-            "latency_p99_ms": pick_up::quantile(&latencies, 0.99),
+            "latency_p50_ms": one_by_one::quantile(&latencies, 0.5),
+            "latency_p99_ms": one_by_one::quantile(&latencies, 0.99),
         })
     );
     store.close().await;

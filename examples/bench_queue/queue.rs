@@ -1,22 +1,18 @@
-//! The phases: jobs in bulk, drained, and submitted one by one.
+//! The phases: jobs in bulk, and drained.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use aura_orchestra::{
     core::{
-        Actor, JobId, JobState, LeaseProof, ModelId, NewRun, Outcome, PrdId, Usage, WorkerId,
+        Actor, JobId, JobState, LeaseProof, ModelId, NewRun, Outcome, Usage, WorkerId,
         contract::{
             JobStore as _, ModelStore as _, Report, RunStore as _,
-            store::{Assignment, Claim, ClaimedJob, Judgement, NewPrdRecord, Next, Wanted},
+            store::{Assignment, Claim, ClaimedJob, Judgement, Next, Wanted},
         },
         job::Door,
     },
     prelude::*,
 };
-use futures::{StreamExt as _, stream};
 use serde_json::json;
 
 /// Jobs a submitting call brings, as the peers' bulk calls do.
@@ -32,14 +28,10 @@ pub(crate) async fn employ(store: &PgStore) -> ModelId {
     store.register(&profile("no_op"), &Actor::operator()).await.expect("registered").id
 }
 
-fn record() -> NewPrdRecord {
-    NewPrdRecord { id: PrdId::new(), request: NewPrd::new("do nothing"), pinned: None, jobs: vec![JobId::new()] }
-}
-
 pub(crate) async fn submit(store: &PgStore, jobs: usize) -> Vec<JobId> {
     let mut ids = Vec::with_capacity(jobs);
     while ids.len() < jobs {
-        let records: Vec<_> = (0..BULK.min(jobs - ids.len())).map(|_| record()).collect();
+        let records: Vec<_> = (0..BULK.min(jobs - ids.len())).map(|_| crate::one_by_one::record()).collect();
         for submitted in store.submit(&records).await.expect("stored") {
             ids.extend(submitted.expect("stored").prd.jobs);
         }
@@ -169,25 +161,4 @@ fn verdict_of(job: &Job) -> Verdict {
         spent: Spent::default(),
         settled_at: job.updated_at,
     }
-}
-
-/// PRDs a second by callers that submit one at a time, each answered after its commit.
-pub(crate) async fn submitted_in_two_seconds(store: &PgStore, callers: usize) -> f64 {
-    let warm_up = Instant::now() + Duration::from_millis(200);
-    let end = warm_up + Duration::from_secs(2);
-    let store = Arc::new(store.clone());
-    let counts = stream::iter(0..callers).map(|_| {
-        let store = Arc::clone(&store);
-        async move {
-            let mut count = 0_u32;
-            while Instant::now() < end {
-                let answers = store.submit(&[record()]).await.expect("stored");
-                assert!(answers.iter().all(Result::is_ok), "each is stored");
-                count += u32::from((warm_up..end).contains(&Instant::now()));
-            }
-            count
-        }
-    });
-    let counts: Vec<u32> = counts.buffer_unordered(callers).collect().await;
-    f64::from(counts.iter().sum::<u32>()) / 2.0
 }

@@ -1,9 +1,19 @@
-//! How soon an idle orchestra begins a job.
+//! Jobs that are submitted one by one: how many a second, and how soon an idle orchestra begins one.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use aura_orchestra::{core::contract::AdapterError, prelude::*};
+use aura_orchestra::{
+    core::{
+        JobId, PrdId,
+        contract::{AdapterError, JobStore as _, store::NewPrdRecord},
+    },
+    prelude::*,
+};
+use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 const WARM_UP: usize = 20;
@@ -47,6 +57,31 @@ pub(crate) async fn pick_ups(store: &PgStore) -> Vec<f64> {
     }
     orchestra.stop().await;
     samples
+}
+
+pub(crate) fn record() -> NewPrdRecord {
+    NewPrdRecord { id: PrdId::new(), request: NewPrd::new("do nothing"), pinned: None, jobs: vec![JobId::new()] }
+}
+
+/// PRDs a second by callers that submit one at a time, each answered after its commit.
+pub(crate) async fn submitted_in_two_seconds(store: &PgStore, callers: usize) -> f64 {
+    let warm_up = Instant::now() + Duration::from_millis(200);
+    let end = warm_up + Duration::from_secs(2);
+    let store = Arc::new(store.clone());
+    let counts = stream::iter(0..callers).map(|_| {
+        let store = Arc::clone(&store);
+        async move {
+            let mut count = 0_u32;
+            while Instant::now() < end {
+                let answers = store.submit(&[record()]).await.expect("stored");
+                assert!(answers.iter().all(Result::is_ok), "each is stored");
+                count += u32::from((warm_up..end).contains(&Instant::now()));
+            }
+            count
+        }
+    });
+    let counts: Vec<u32> = counts.buffer_unordered(callers).collect().await;
+    f64::from(counts.iter().sum::<u32>()) / 2.0
 }
 
 /// The value below which that share of the samples lies.
