@@ -10,6 +10,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (2, include_str!("../../migrations/postgres/0002_tables.sql")),
     (3, include_str!("../../migrations/postgres/0003_submissions.sql")),
     (4, include_str!("../../migrations/postgres/0004_money.sql")),
+    (5, include_str!("../../migrations/postgres/0005_checks.sql")),
 ];
 
 /// The oldest server whose SQL is used here.
