@@ -22,25 +22,31 @@ use super::{
     marks::Scan,
     row::{Named, each},
     value,
-    write::{Write, again},
+    write::{Statement, Write, again},
 };
 
-impl Write<'_> {
-    /// Refuses to write within a term that is over. Until this transaction ends the duty cannot go to another node.
-    pub(super) async fn check_term(&mut self) -> Result<(), StoreError> {
-        let Some(term) = &self.core.term else { return Ok(()) };
-        let query = sqlx::query(
-            "SELECT duty AS id FROM duties WHERE duty = $1 AND node = $2 AND epoch = $3 AND until > $4 FOR SHARE",
-        );
-        let query = query.bind(term.duty.as_str()).bind(term.node.as_str()).bind(term.epoch).bind(self.now);
-        match self.row(query).await? {
-            Some(_) => Ok(()),
-            None => Err(StoreError::conflict("duty", term.duty, "has gone to another node: nothing was written")),
-        }
-    }
+/// The moment of a verb and the run of the server, as long as the term is not over. Until the transaction ends the duty cannot go
+/// to another node.
+pub(super) fn within_term<'q>(term: &Term, given_now: Option<DateTime<Utc>>) -> Statement<'q> {
+    sqlx::query(
+        "SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run FROM duties
+         WHERE duty = $1 AND node = $2 AND epoch = $3 AND until > coalesce($4, clock_timestamp()) FOR SHARE OF duties",
+    )
+    .bind(term.duty.as_str())
+    .bind(term.node.as_str().to_owned())
+    .bind(term.epoch)
+    .bind(given_now)
 }
 
 impl Core {
+    /// Why nothing may be written on duty any more.
+    pub(super) fn is_over(&self) -> StoreError {
+        match &self.term {
+            Some(term) => StoreError::conflict("duty", term.duty, "has gone to another node: nothing was written"),
+            None => StoreError::corrupt("clock", "now", "the database gave no row"),
+        }
+    }
+
     async fn keep_once(&self, node: &NodeId, lease: Duration) -> Result<Vec<Term>, StoreError> {
         let mut write = self.write("share out the duties").await?;
         let until = value::after(write.now, lease);

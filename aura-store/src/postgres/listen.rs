@@ -9,7 +9,7 @@ use std::{
 use aura_core::{JobStatus, contract::store::News};
 use futures::stream::{self, BoxStream};
 use sqlx::{
-    PgPool,
+    AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
 
 use uuid::Uuid;
 
-use super::{Core, read::begin};
+use super::Core;
 
 /// How often somebody who waits looks whether another node wrote: with LISTEN as a backstop, and without.
 const LOOK: Duration = Duration::from_secs(1);
@@ -147,11 +147,11 @@ async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: 
 }
 
 async fn notify(core: &Core, seq: i64) -> Result<(), sqlx::Error> {
-    let mut tx = begin(&core.pool, &core.begin_write).await?;
-    let query =
-        sqlx::query("SELECT pg_notify($1, $2)").bind(&core.news.channel).bind(format!("{} {seq}", core.news.me));
-    query.persistent(!core.pooled).execute(&mut *tx).await?;
-    tx.commit().await
+    let NewsDesk { channel, me, .. } = &*core.news;
+    let channel = channel.replace('\'', "''");
+    // Sent in one go, it is one transaction.
+    let both = format!("SET LOCAL synchronous_commit TO off; SELECT pg_notify('{channel}', '{me} {seq}')");
+    sqlx::raw_sql(AssertSqlSafe(both)).execute(&core.pool).await.map(drop)
 }
 
 async fn hear(core: Weak<Core>, options: PgConnectOptions, channel: String, mut stopped: watch::Receiver<bool>) {

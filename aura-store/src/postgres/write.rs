@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     Core,
     durable::Run,
+    duties,
     error::{failed, run_again},
     marks::Scan,
     moves::Moves,
@@ -65,8 +66,12 @@ impl Core {
     /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
     pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
         let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
-        let query = sqlx::query("SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run");
-        let row = query.persistent(!self.pooled).fetch_one(&mut *tx).await.map_err(failed(action))?;
+        let query = match &self.term {
+            None => sqlx::query("SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run"),
+            Some(term) => duties::within_term(term, self.given_now()),
+        };
+        let row = query.persistent(!self.pooled).fetch_optional(&mut *tx).await.map_err(failed(action))?;
+        let Some(row) = row else { return Err(self.is_over()) };
         let now = match self.given_now() {
             Some(now) => now,
             None => value::micros(row.try_get("now").map_err(failed(action))?),
@@ -75,7 +80,6 @@ impl Core {
         let (moves, trail) = (Moves::default(), Trail::default());
         let mut write = Write { core: self, tx, action, now, moves, trail, back: HashMap::new(), server_run };
         write.name_run().await?;
-        write.check_term().await?;
         Ok(write)
     }
 }

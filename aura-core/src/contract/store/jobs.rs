@@ -105,6 +105,23 @@ pub struct Claim {
     pub lease: Duration,
 }
 
+impl Claim {
+    /// Whether jobs of this model are wanted.
+    #[must_use]
+    pub fn wants(&self, model: ModelId) -> bool {
+        matches!(&self.wanted, Wanted::Any { models, .. } if models.contains(&model))
+    }
+
+    /// How many jobs of its models are wanted at most; 0 when it is for one very job.
+    #[must_use]
+    pub const fn most(&self) -> u32 {
+        match self.wanted {
+            Wanted::Any { max, .. } => max,
+            Wanted::Job(_) => 0,
+        }
+    }
+}
+
 /// What a worker wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
@@ -182,6 +199,14 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     /// jobs included; each pair once, in any order. Unknown jobs are left out.
     async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError>;
 
+    /// Queued jobs as [`schedulable`](Self::schedulable) lists them, with their [`siblings`](Self::siblings).
+    async fn schedulable_with_siblings(&self, limit: u32) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+        let jobs = self.schedulable(limit).await?;
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let siblings = self.siblings(&ids).await?;
+        Ok((jobs, siblings))
+    }
+
     /// How busy each model is.
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError>;
 
@@ -190,7 +215,8 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     async fn assign(&self, assignments: &[Assignment]) -> Result<Each<()>, StoreError>;
 
     /// Assigns, then claims for workers that wait: as [`assign`](Self::assign) and then [`claim`](Self::claim) for each of
-    /// `claims`. A store that can does all of it in one transaction, so that a job is begun sooner.
+    /// `claims`, except that a claim may get what was just assigned before older jobs of its models. A store that can does all of
+    /// it in one transaction, so that a job is begun sooner.
     async fn dispatch(&self, assignments: &[Assignment], claims: &[Claim]) -> Result<Dispatched, StoreError> {
         let assigned = self.assign(assignments).await?;
         let mut claimed = Vec::with_capacity(claims.len());

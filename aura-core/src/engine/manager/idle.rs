@@ -114,10 +114,7 @@ impl IdleWorkers {
 impl Waiting {
     /// How many jobs of this model it would take.
     fn wants(&self, model: ModelId) -> u32 {
-        match &self.claim.wanted {
-            Wanted::Any { models, max } if models.contains(&model) => *max,
-            _ => 0,
-        }
+        if self.claim.wants(model) { self.claim.most() } else { 0 }
     }
 }
 

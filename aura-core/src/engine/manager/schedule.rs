@@ -18,7 +18,7 @@ use super::{
 use crate::{
     contract::{
         Candidate, Candidates, ModelAdapter, Release, SelectionPolicy, Store,
-        store::{Assignment, Dispatched, Duty, JobFilter},
+        store::{Assignment, Dispatched, Duty, JobFilter, ModelLoad},
     },
     engine::{
         duty::Duties,
@@ -91,26 +91,28 @@ impl Scheduler {
         let manager = &self.manager;
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
         self.hand_back_what_nobody_came_for(store.as_ref()).await?;
-        let (expired, models, mut queued) = tokio::try_join!(
-            async { store.expire(PASS).await.map_err(Error::from) },
+        let since = manager.clock.now() - manager.settings.hr.window();
+        let (models, mut queued, stats, mut load) = tokio::try_join!(
             manager.roster.refresh(),
-            async { manager.store.schedulable(PASS).await.map_err(Error::from) },
+            async { manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from) },
+            async { manager.store.stats(since).await.map_err(Error::from) },
+            async { manager.store.load().await.map_err(Error::from) },
         )?;
-        if expired.iter().any(|expired| expired.now.is_final()) {
-            manager.bells.moved(&[JobStatus::Failed]);
-        }
         let from_held = self.take_back_from_held(store.as_ref(), &models).await?;
-        let (from_unattended, waiting_there) = self.take_back_from_unattended(store.as_ref(), &models).await?;
-        if !expired.is_empty() || from_held + from_unattended > 0 {
-            queued = manager.store.schedulable(PASS).await?;
+        let (from_unattended, waiting_there) = self.take_back_from_unattended(store.as_ref(), &models, &load).await?;
+        if from_held + from_unattended > 0 {
+            (queued, load) = tokio::try_join!(manager.store.schedulable_with_siblings(PASS), manager.store.load())?;
         }
-        let (assignments, mut waiting) = self.look_far_enough(&models, queued, rng).await?;
+        let stats = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
+        let known = Known { models, stats, load };
+        let (assignments, mut waiting) = self.look_far_enough(&known, queued, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
-        if assignments.is_empty() {
-            return Ok(0);
-        }
-        self.dispatch(store.as_ref(), &assignments).await
+        let left = if assignments.is_empty() { 0 } else { self.dispatch(store.as_ref(), &assignments).await? };
+        // A job that waits does not wait for this. What comes back rings, and is looked at in the next pass.
+        let expired: Vec<_> = store.expire(PASS).await?.iter().map(|expired| expired.now).collect();
+        manager.bells.moved(&expired);
+        Ok(left)
     }
 
     /// Assigns, and claims for the workers that wait in this process; answers how many jobs wait for a worker then.
@@ -165,16 +167,17 @@ impl Scheduler {
     /// that wait for one busy model does not hold up those behind it.
     async fn look_far_enough(
         &self,
-        models: &[Model],
-        mut queued: Vec<Job>,
+        known: &Known,
+        (mut queued, mut siblings): (Vec<Job>, Vec<(PrdId, ModelId)>),
         rng: &mut StdRng,
     ) -> Result<(Vec<Assignment>, HashMap<JobId, String>)> {
+        let models = &known.models;
         let mut limit = PASS;
         loop {
             if queued.is_empty() {
                 return Ok((Vec::new(), HashMap::new()));
             }
-            let (assignments, waiting, fleet) = self.plan(models, &queued, rng).await?;
+            let (assignments, waiting, fleet) = self.plan(known, &queued, siblings, rng).await;
             let all_seen = queued.len() < limit as usize;
             if !assignments.is_empty() || all_seen {
                 return Ok((assignments, waiting));
@@ -188,7 +191,7 @@ impl Scheduler {
                 return Ok((assignments, waiting));
             }
             limit *= 8;
-            queued = self.manager.store.schedulable(limit).await?;
+            (queued, siblings) = self.manager.store.schedulable_with_siblings(limit).await?;
         }
     }
 
@@ -215,6 +218,7 @@ impl Scheduler {
         &self,
         store: &dyn Store,
         models: &[Model],
+        load: &[ModelLoad],
     ) -> Result<(usize, Vec<(JobId, String)>)> {
         let attendance = self.manager.settings.attendance;
         let now = self.manager.clock.now();
@@ -223,8 +227,7 @@ impl Scheduler {
         if models.iter().all(|model| asked_for.contains(&model.id)) {
             return Ok((0, Vec::new()));
         }
-        let load = self.manager.store.load().await?;
-        let attended = attended(models, &load, now, attendance);
+        let attended = attended(models, load, now, attendance);
         let (mut taken_back, mut waiting) = (0, Vec::new());
         for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
             let Some(model) = models.iter().find(|model| model.id == load.model) else { continue };
@@ -253,27 +256,21 @@ impl Scheduler {
 
     async fn plan(
         &self,
-        models: &[Model],
+        Known { models, stats, load }: &Known,
         queued: &[Job],
+        siblings: Vec<(PrdId, ModelId)>,
         rng: &mut StdRng,
-    ) -> Result<(Vec<Assignment>, HashMap<JobId, String>, Fleet)> {
+    ) -> (Vec<Assignment>, HashMap<JobId, String>, Fleet) {
         let manager = &self.manager;
-        let since = manager.clock.now() - manager.settings.hr.window();
-        let (stats, load, taken) = tokio::try_join!(
-            async { manager.store.stats(since).await.map_err(Error::from) },
-            async { manager.store.load().await.map_err(Error::from) },
-            self.taken_by_siblings(queued),
-        )?;
-        let stats: HashMap<_, _> = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
-        let attended = attended(models, &load, manager.clock.now(), manager.settings.attendance);
+        let attended = attended(models, load, manager.clock.now(), manager.settings.attendance);
         let mut sight = self.lookout.look().await;
         let elsewhere = models.iter().filter(|model| !self.adapters.contains_key(&model.profile.name));
         sight.elsewhere = elsewhere.map(|model| model.id).collect();
         let mut round = Round {
             models,
             stats,
-            fleet: Fleet::new(models, &load, attended, manager.settings.max_local, sight),
-            taken,
+            fleet: Fleet::new(models, load, attended, manager.settings.max_local, sight),
+            taken: siblings.into_iter().collect(),
             shut: self.shut(models),
         };
         let mut assignments = Vec::new();
@@ -285,7 +282,7 @@ impl Scheduler {
                 Err(why) => drop(waiting.insert(job.id, why)),
             }
         }
-        Ok((assignments, waiting, round.fleet))
+        (assignments, waiting, round.fleet)
     }
 
     /// Which models the other jobs of the queued jobs' PRDs have: a panel wants different ones.
@@ -320,10 +317,17 @@ async fn take_back(store: &dyn Store, jobs: &[JobId], reason: &str) -> Result<us
     Ok(taken_back)
 }
 
-/// What one pass knows.
+/// What one pass has read.
+struct Known {
+    models: Arc<Vec<Model>>,
+    stats: HashMap<ModelId, ModelStats>,
+    load: Vec<ModelLoad>,
+}
+
+/// What one pass decides by.
 struct Round<'a> {
     models: &'a [Model],
-    stats: HashMap<ModelId, ModelStats>,
+    stats: &'a HashMap<ModelId, ModelStats>,
     fleet: Fleet,
     taken: HashSet<(PrdId, ModelId)>,
     /// Models before which a gate is shut, and why.

@@ -41,31 +41,44 @@ struct Hired {
 
 async fn assign_once(core: &Core, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut write = core.write("assign jobs").await?;
-    let answers = within(&mut write, assignments).await?;
-    write.commit().await?;
-    Ok(answers)
-}
-
-/// Assigns within a verb that is under way.
-pub(super) async fn within(write: &mut Write<'_>, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     let mut answers = Answers::of(assignments.len());
-    give(write, assignments, &mut answers).await?;
-    let rest = answers.missing();
-    if !rest.is_empty() {
-        let rest: Vec<_> = rest.into_iter().filter_map(|item| Some((item, assignments.get(item)?))).collect();
-        look_and_give(write, &rest, &mut answers).await?;
-    }
+    within(&mut write, assignments, &answers.missing(), &mut answers).await?;
+    write.commit().await?;
     answers.all()
 }
 
+/// Assigns `fresh` ones of the assignments, and all that have no answer, within a verb that is under way.
+pub(super) async fn within(
+    write: &mut Write<'_>,
+    assignments: &[Assignment],
+    fresh: &[usize],
+    answers: &mut Answers<()>,
+) -> Result<(), StoreError> {
+    let of = |items: &[usize]| -> Vec<_> {
+        items.iter().filter_map(|item| Some((*item, assignments.get(*item)?))).collect()
+    };
+    if !fresh.is_empty() {
+        give(write, &of(fresh), answers).await?;
+    }
+    let rest = of(&answers.missing());
+    if !rest.is_empty() {
+        look_and_give(write, &rest, answers).await?;
+    }
+    Ok(())
+}
+
 /// Assigns what may be assigned by all that one statement can see: the job is the only one of its PRD. The others get no answer.
-async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut Answers<()>) -> Result<(), StoreError> {
+async fn give(
+    write: &mut Write<'_>,
+    assignments: &[(usize, &Assignment)],
+    answers: &mut Answers<()>,
+) -> Result<(), StoreError> {
     let (mut items, mut ids, mut of, mut probes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut seen = HashSet::new();
-    for (item, assignment) in (0_i64..).zip(assignments) {
+    for (place, (_, assignment)) in (0_i64..).zip(assignments) {
         // The same job again in this batch comes too late.
         if seen.insert(assignment.job) {
-            items.push(item);
+            items.push(place);
             ids.push(assignment.job.as_uuid());
             of.push(assignment.model.0);
             probes.push(assignment.probe);
@@ -98,18 +111,18 @@ async fn give(write: &mut Write<'_>, assignments: &[Assignment], answers: &mut A
         let (seq, name): (i64, String) = (named.get("seq")?, named.get("name")?);
         Ok((named.number::<usize>("item")?, about, seq, ModelId(named.get("assigned_model")?), name))
     })?;
-    given.sort_unstable_by_key(|(item, ..)| *item);
-    for (item, about, seq, model, name) in given {
-        let Some(assignment) = assignments.get(item) else { continue };
+    given.sort_unstable_by_key(|(place, ..)| *place);
+    for (place, about, seq, model, name) in given {
+        let Some((item, assignment)) = assignments.get(place) else { continue };
         write.back(Scan::Queue(model.0), seq);
         note(write, assignment, about, &name);
-        answers.set(item, Ok(()));
+        answers.set(*item, Ok(()));
     }
     Ok(())
 }
 
 /// Leaves what goes with an assignment.
-fn note(write: &mut Write<'_>, assignment: &Assignment, about: About, name: &str) {
+pub(super) fn note(write: &mut Write<'_>, assignment: &Assignment, about: About, name: &str) {
     let Assignment { job, model, probe, reason } = assignment;
     write.moves.moved(*job, JobStatus::Queued, JobStatus::Assigned, Some(*model));
     let more = json!({ "model_id": model, "probe": probe, "reason": reason });

@@ -96,13 +96,15 @@ impl<'c> Group<'c> {
 }
 
 /// What a claim sets, behind a list of jobs `taken (job, worker, door, ends, token)`; `$1` is the moment.
-macro_rules! take {
+macro_rules! goes_in_progress {
     () => {
         "status = 'IN_PROGRESS', worker_id = taken.worker, door = taken.door, lease_token = taken.token,
              lease_until = taken.ends, claimed_at = $1, updated_at = $1, attempt = attempt + 1, not_before = NULL,
              report = NULL, report_worker = NULL, reported_at = NULL "
     };
 }
+
+pub(super) use goes_in_progress;
 
 async fn claim_once(
     core: &Core,
@@ -189,7 +191,7 @@ async fn take(
              INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(job) FROM taken HAVING count(*) > 0
          )
          UPDATE jobs SET ",
-        take!(),
+        goes_in_progress!(),
         "FROM taken WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.claim::bigint AS n, jobs.seq, ",
         claimed_columns!()
     ));
@@ -230,7 +232,7 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Cla
              INSERT INTO claims (until, jobs) VALUES ($5, ARRAY[$2])
          )
          UPDATE jobs SET ",
-        take!(),
+        goes_in_progress!(),
         "FROM (SELECT $2::uuid AS job, $3::text AS worker, $4::text AS door, $5::timestamptz AS ends,
                    nextval('lease_tokens') AS token) AS taken
          WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING ",
@@ -282,7 +284,7 @@ async fn check(write: &mut Write<'_>, id: JobId) -> Result<(), StoreError> {
 
 /// Leaves an entry for each claim, or for each model, attempt and token within it: what was found behind the frontier has a token
 /// of its own.
-async fn leave_trail(
+pub(super) async fn leave_trail(
     write: &mut Write<'_>,
     taken: impl Iterator<Item = (usize, &Job)> + Clone,
 ) -> Result<(), StoreError> {

@@ -1,31 +1,37 @@
 //! Assignment and claim in one go, for workers that wait in the scheduler's own process: a job is begun one transaction, one look and
-//! one bell sooner.
+//! one bell sooner. What may go to a waiting worker at once does so in one statement, and is never seen ASSIGNED.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aura_core::{
-    JobStatus, StoreError,
+    Job, JobStatus, Lease, StoreError,
     contract::store::{Assignment, Claim, Dispatched, Wanted},
 };
 
 use super::{
-    super::{Core, marks::Scan, write::again},
+    super::{
+        Core,
+        marks::Scan,
+        row::Named,
+        value,
+        write::{Answers, Write, again},
+    },
     assign,
-    claim::{self, by_models, claim_job, models_of},
+    claim::{self, by_models, claim_job, goes_in_progress, models_of},
+    record::{self, claimed_columns, door_word},
 };
+use crate::facts::About;
 
 pub(super) async fn dispatch(
     core: &Core,
     assignments: &[Assignment],
     claims: &[Claim],
 ) -> Result<Dispatched, StoreError> {
-    let groups = by_models(claims);
-    let models = models_of(&groups);
     let mut begin = i64::MAX;
-    for model in &models {
-        begin = begin.min(core.mark(Scan::Queue(*model)).await?);
+    for model in models_of(&by_models(claims)) {
+        begin = begin.min(core.mark(Scan::Queue(model)).await?);
     }
-    let mut done = again(|| dispatch_once(core, assignments, claims, &groups, begin)).await?;
+    let mut done = again(|| dispatch_once(core, assignments, claims, begin)).await?;
     for (claim, claimed) in claims.iter().zip(&mut done.claimed) {
         if let Wanted::Job(id) = claim.wanted {
             *claimed = claim_job(core, claim, id).await;
@@ -38,17 +44,143 @@ async fn dispatch_once(
     core: &Core,
     assignments: &[Assignment],
     claims: &[Claim],
-    groups: &BTreeMap<Vec<i32>, Vec<usize>>,
     begin: i64,
 ) -> Result<Dispatched, StoreError> {
     let mut write = core.write("assign and claim jobs").await?;
-    let assigned = assign::within(&mut write, assignments).await?;
-    // What was just put before a model may have a lower number than what was known to wait there.
-    let begin = write.lowest_back().map_or(begin, |lowest| begin.min(lowest - 1));
-    let taken = claim::within(&mut write, claims, groups, begin).await?;
-    if !write.moves.to().contains(&JobStatus::Assigned) {
-        write.all_taken_again();
+    let mut answers = Answers::of(assignments.len());
+    let (pairs, rest) = pair(assignments, claims);
+    let mut taken = begin_at_once(&mut write, assignments, claims, &pairs, &mut answers).await?;
+    assign::within(&mut write, assignments, &rest, &mut answers).await?;
+    // What could not be begun at once may be assigned now.
+    if write.moves.to().contains(&JobStatus::Assigned) {
+        let left = less(claims, &taken);
+        // What was just put before a model may have a lower number than what was known to wait there.
+        let begin = write.lowest_back().map_or(begin, |lowest| begin.min(lowest - 1));
+        taken.extend(claim::within(&mut write, &left, &by_models(&left), begin).await?);
+        if !write.moves.to().contains(&JobStatus::Assigned) {
+            write.all_taken_again();
+        }
     }
     let claimed = claim::commit(write, claims.len(), taken).await?;
-    Ok(Dispatched { assigned, claimed })
+    Ok(Dispatched { assigned: answers.all()?, claimed })
+}
+
+/// An assignment and the claim that may have its job, by their places.
+type Pair = (usize, usize);
+
+/// Finds each assignment a claim that wants its model's jobs, who came first first; answers also which assignments found none.
+fn pair(assignments: &[Assignment], claims: &[Claim]) -> (Vec<Pair>, Vec<usize>) {
+    let mut room: Vec<u32> = claims.iter().map(Claim::most).collect();
+    // From which claim on there may be one with room, for each model.
+    let mut from: BTreeMap<i32, usize> = BTreeMap::new();
+    let (mut pairs, mut rest) = (Vec::new(), Vec::new());
+    for (item, Assignment { model, .. }) in assignments.iter().enumerate() {
+        let from = from.entry(model.0).or_default();
+        let has_room = |place: &usize| {
+            let wants = claims.get(*place).is_some_and(|claim| claim.wants(*model));
+            wants && room.get(*place).is_some_and(|room| *room > 0)
+        };
+        *from = (*from..claims.len()).find(has_room).unwrap_or(claims.len());
+        match room.get_mut(*from) {
+            Some(room) => {
+                *room -= 1;
+                pairs.push((item, *from));
+            }
+            None => rest.push(item),
+        }
+    }
+    (pairs, rest)
+}
+
+/// What the claims still want.
+fn less(claims: &[Claim], taken: &[(usize, Job)]) -> Vec<Claim> {
+    let mut left = claims.to_vec();
+    for (claim, _) in taken {
+        if let Some(Claim { wanted: Wanted::Any { max, .. }, .. }) = left.get_mut(*claim) {
+            *max = max.saturating_sub(1);
+        }
+    }
+    left
+}
+
+/// Begins what may be begun by all that one statement can see: the job is the only one of its PRD. The others get no answer.
+async fn begin_at_once(
+    write: &mut Write<'_>,
+    assignments: &[Assignment],
+    claims: &[Claim],
+    pairs: &[Pair],
+    answers: &mut Answers<()>,
+) -> Result<Vec<(usize, Job)>, StoreError> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut items, mut ids, mut models, mut probes, mut of) = (vec![], vec![], vec![], vec![], vec![]);
+    let mut seen = HashSet::new();
+    for (item, claim) in pairs {
+        let Some(Assignment { job, model, probe, .. }) = assignments.get(*item) else { continue };
+        // The same job again in this batch comes too late.
+        if !seen.insert(*job) {
+            continue;
+        }
+        items.push(i64::try_from(*item).unwrap_or(i64::MAX));
+        ids.push(job.as_uuid());
+        models.push(model.0);
+        probes.push(*probe);
+        of.push(i32::try_from(claim + 1).unwrap_or(i32::MAX));
+    }
+    let now = write.now;
+    let query = sqlx::query(concat!(
+        "WITH waits AS (
+             SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
+             WHERE jobs.id = ANY($3) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue
+         ), tokens AS MATERIALIZED (
+             SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($7::text[]))) AS token
+         ), taken AS (
+             SELECT item, id, model, probe, claim, ($7::text[])[claim] AS worker, ($8::text[])[claim] AS door,
+                 ($9::timestamptz[])[claim] AS ends, tokens.token[claim] AS token
+             FROM unnest($2::bigint[], $3::uuid[], $4::int[], $5::boolean[], $6::int[]) AS new (item, id, model, probe, claim),
+                 tokens
+             WHERE id IN (SELECT job FROM waits)
+         ), begun AS (
+             UPDATE jobs SET assigned_model = taken.model, probe = taken.probe, ",
+        goes_in_progress!(),
+        "FROM taken JOIN models ON models.id = taken.model AND models.hold IS NULL AND (models.is_active OR taken.probe)
+             WHERE jobs.id = taken.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = taken.model, true)
+               AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
+             RETURNING taken.item, taken.claim::bigint AS n, taken.ends, models.name, jobs.seq, ",
+        claimed_columns!(),
+        "), gone AS (
+             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM begun))
+         ), noted AS (
+             INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(id) FROM begun HAVING count(*) > 0
+         )
+         SELECT * FROM begun ORDER BY seq"
+    ));
+    let query = query.bind(now).bind(items).bind(ids).bind(models).bind(probes).bind(of);
+    let query = query
+        .bind(claims.iter().map(|claim| claim.worker.as_str().to_owned()).collect::<Vec<_>>())
+        .bind(claims.iter().map(|claim| door_word(claim.door)).collect::<Vec<_>>())
+        .bind(claims.iter().map(|claim| value::after(now, claim.lease)).collect::<Vec<_>>());
+    let mut begun = Vec::new();
+    for row in write.rows(query).await? {
+        let named = Named::new("job", &row);
+        let (item, place) = (named.number::<usize>("item")?, record::item(&row)?);
+        let (Some(assignment), Some(claim)) = (assignments.get(item), claims.get(place)) else {
+            return Err(named.corrupt("item", "is nobody's"));
+        };
+        let lease = |token| Lease {
+            worker: claim.worker.clone(),
+            token,
+            until: value::after(now, claim.lease),
+            claimed_at: now,
+            door: claim.door,
+        };
+        let job = record::claimed(&row, lease)?;
+        let before = About { attempt: job.attempt.saturating_sub(1), ..About::from(&job) };
+        assign::note(write, assignment, before, &named.get::<String>("name")?);
+        answers.set(item, Ok(()));
+        begun.push((place, job));
+    }
+    claim::leave_trail(write, begun.iter().map(|(claim, job)| (*claim, job))).await?;
+    Ok(begun)
 }

@@ -133,6 +133,10 @@ impl JobStore for PgStore {
         watch::siblings(&self.core, jobs).await
     }
 
+    async fn schedulable_with_siblings(&self, limit: u32) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+        watch::schedulable_with_siblings(&self.core, limit).await
+    }
+
     async fn load(&self) -> Result<Vec<ModelLoad>, StoreError> {
         watch::load(&self.core).await
     }

@@ -1,8 +1,11 @@
 //! What the engines ask: what can be assigned or assessed, who is busy, silent or failing, and when to look again. None of
 //! these costs anything that grows with what is finished.
 
+use std::collections::BTreeSet;
+
 use aura_core::{Job, JobId, ModelId, PrdId, StoreError, contract::store::ModelLoad};
 use chrono::{DateTime, Utc};
+use sqlx::postgres::PgRow;
 
 use super::{
     super::{
@@ -14,19 +17,49 @@ use super::{
     record::{self, claimed_lately, job_columns, submitted},
 };
 
+/// Queued jobs, and with each what else is named.
+macro_rules! queued {
+    ($with:literal) => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            $with,
+            " FROM jobs WHERE id = ANY(ARRAY(
+                 SELECT job FROM queue
+                 WHERE model = 0 AND seq > $3 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
+                 ORDER BY seq LIMIT $2))
+             AND status = 'QUEUED' ORDER BY seq"
+        )
+    };
+}
+
 /// A job whose PRD is missing was written by hand; no worker could do it.
 pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, StoreError> {
-    let query = sqlx::query(concat!(
-        "SELECT ",
-        job_columns!(),
-        "FROM jobs WHERE id = ANY(ARRAY(
-             SELECT job FROM queue
-             WHERE model = 0 AND seq > $3 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
-             ORDER BY seq LIMIT $2))
-         AND status = 'QUEUED' ORDER BY seq"
-    ));
-    let query = query.bind(core.given_now()).bind(i64::from(limit)).bind(core.mark(Scan::QUEUED).await?);
-    each(&core.rows("list jobs that can be assigned", query).await?, record::job)
+    each(&queued(core, queued!(""), limit).await?, record::job)
+}
+
+/// In one look: the scheduler waits for it each time that something is queued.
+pub(super) async fn schedulable_with_siblings(
+    core: &Core,
+    limit: u32,
+) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+    let sql = queued!(
+        ", ARRAY(SELECT sibling.assigned_model FROM jobs AS sibling WHERE sibling.prd_id = jobs.prd_id
+                   AND sibling.status IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED')) AS siblings"
+    );
+    let (mut jobs, mut taken) = (Vec::new(), BTreeSet::new());
+    for row in queued(core, sql, limit).await? {
+        let job = record::job(&row)?;
+        let siblings: Vec<i32> = Named::new("job", &row).get("siblings")?;
+        taken.extend(siblings.into_iter().map(|model| (job.prd_id, ModelId(model))));
+        jobs.push(job);
+    }
+    Ok((jobs, taken.into_iter().collect()))
+}
+
+async fn queued(core: &Core, sql: &'static str, limit: u32) -> Result<Vec<PgRow>, StoreError> {
+    let query = sqlx::query(sql).bind(core.given_now()).bind(i64::from(limit)).bind(core.mark(Scan::QUEUED).await?);
+    core.rows("list jobs that can be assigned", query).await
 }
 
 /// Nearly every PRD has one job, and a queued one has no model: few rows come back. By an array that the planner sees it makes a
