@@ -1,18 +1,13 @@
-//! Runs one test command and ends it: at its end, at a limit, or when nobody waits for it any more.
+//! Runs a suite: what its command needs is laid out, it is run, and what it left behind is read.
 
 mod cases;
 mod environment;
+mod execution;
 mod output;
 mod process;
 mod project;
 
-use std::{
-    io,
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use aura_core::{
     Isolation, Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd,
@@ -27,19 +22,13 @@ use crate::{
     workspace::Slot,
 };
 use environment::Environment;
-use output::Output;
+use execution::{Executed, execute};
 use process::{Running, Used};
-use tokio::{io::AsyncWriteExt as _, process::ChildStdin};
 
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
 /// The report's name in its private folder.
 pub(crate) const REPORT: &str = "report.xml";
-/// How often the size of the workspace is looked at.
-const SIZE_EVERY: Duration = Duration::from_millis(500);
-/// How long what was printed is still read once the command has ended: a process that left the group may hold the
-/// pipe open for ever.
-const DRAIN: Duration = Duration::from_millis(200);
 /// How large a file such a look may write, in bytes.
 const PROBE_BYTES: u64 = 1 << 20;
 /// How long a look at the tools themselves may take.
@@ -56,16 +45,6 @@ struct Prepared {
     input: Vec<u8>,
     /// Whether it is run on the work, or in an empty folder and without a way to it.
     with_work: bool,
-}
-
-/// A command that has ended, with all processes of its group.
-struct Executed {
-    end: RunEnd,
-    wall: Duration,
-    remains: Remains,
-    used: process::Used,
-    /// The end of what was printed.
-    last: Vec<u8>,
 }
 
 /// Where a suite is run.
@@ -188,99 +167,10 @@ fn read_report(folder: &Folder) -> Option<Vec<u8>> {
     folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
-async fn execute(place: &Place, prepared: &Prepared, timeout: Duration) -> Result<Executed, SandboxError> {
-    let Place { slot, limits, confinement } = place;
-    let task = task(&prepared.argv, &prepared.environment, place, prepared.with_work);
-    let started = confinement.command(&task).and_then(|mut confined| {
-        let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-        confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(confined)
-    });
-    let mut running = started.map_err(|source| not_started(&prepared.argv, source))?;
-    let feeding = feed(running.child().stdin.take(), &prepared.input);
-    let mut output = Output::of(running.child(), limits);
-    let started = Instant::now();
-    let deadline = tokio::time::sleep(timeout);
-    let growth = growth_past(slot, limits.workspace_bytes);
-    tokio::pin!(deadline, feeding, growth);
-    let (mut code, mut is_fed) = (None, false);
-    let end = loop {
-        tokio::select! {
-            biased;
-            () = &mut deadline => break RunEnd::TimedOut,
-            grown = &mut growth => {
-                grown?;
-                break RunEnd::TooMuchOutput;
-            }
-            () = &mut feeding, if !is_fed => is_fed = true,
-            within = output.read(), if output.is_open() => if !within {
-                break RunEnd::TooMuchOutput;
-            },
-            exited = running.wait() => {
-                code = exited.map_err(|source| SandboxError::Io {
-                    action: "wait for the test command".to_owned(),
-                    source: source.into(),
-                })?;
-                break RunEnd::Finished;
-            }
-        }
-    };
-    let wall = started.elapsed();
-    let used = running.end().await;
-    let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
-    let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
-    let output::Printed { stdout, stderr, last } = output.into_printed();
-    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
-}
-
 fn task<'a>(argv: &'a [String], environment: &'a Environment, place: &'a Place, with_work: bool) -> Task<'a> {
     let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
     let Place { slot, limits, .. } = place;
     Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
-}
-
-/// Writes what comes in, and closes it. A command that ends before it has read all of it is none the worse for that.
-async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
-    if let Some(mut stdin) = stdin
-        && let Err(error) = stdin.write_all(input).await
-    {
-        tracing::trace!(%error, "a test command did not read all of its input");
-    }
-}
-
-/// Returns once the attempt's folders have grown past the bound, in bytes or in depth.
-async fn growth_past(slot: &Arc<Slot>, bytes: u64) -> Result<(), SandboxError> {
-    loop {
-        tokio::time::sleep(SIZE_EVERY).await;
-        let slot = Arc::clone(slot);
-        if crate::blocking(move || Ok(holds_more_than(&slot, bytes))).await? {
-            return Ok(());
-        }
-    }
-}
-
-fn holds_more_than(slot: &Slot, bytes: u64) -> bool {
-    /// What an entry takes even when it is empty.
-    const ENTRY: u64 = 4096;
-    let mut total = 0_u64;
-    let walked = slot.folder().walk(&|_, _| false, &mut |entry| {
-        total = total.saturating_add(entry.length).saturating_add(ENTRY);
-        if total > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
-    });
-    match walked {
-        Ok(()) => false,
-        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::Other) => true,
-        // A folder that the code under test has shut cannot be measured; each file in it has its own bound.
-        Err(error) => {
-            tracing::debug!(%error, "the size of a workspace could not be measured");
-            false
-        }
-    }
-}
-
-fn not_started(argv: &[String], source: io::Error) -> SandboxError {
-    let program = argv.first().map(String::as_str).unwrap_or_default();
-    SandboxError::Unavailable(format!("{program} cannot be started: {source}"))
 }
 
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
