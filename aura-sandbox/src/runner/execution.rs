@@ -14,9 +14,8 @@ use super::{
     Place, Prepared,
     output::{Output, Printed},
     process::{Running, Used},
-    task,
 };
-use crate::{report::Remains, workspace::Slot};
+use crate::{confinement::Task, report::Remains, workspace::Slot};
 
 /// How often the size of the workspace is looked at.
 const SIZE_EVERY: Duration = Duration::from_millis(500);
@@ -34,15 +33,39 @@ pub(super) struct Executed {
     pub(super) last: Vec<u8>,
 }
 
+/// Where a command reads and writes.
+pub(super) struct Streams {
+    pub(super) stdin: Stdio,
+    pub(super) stdout: Stdio,
+    pub(super) stderr: Stdio,
+}
+
+/// Starts a command.
+///
+/// # Errors
+/// When something that it needs cannot be made, or it is not to be started.
+pub(super) async fn start(place: &Place, prepared: &Prepared, streams: Streams) -> io::Result<Running> {
+    let (here, prepared) = (place.clone(), prepared.clone());
+    let work = move || {
+        let Place { slot, limits, confinement, .. } = &here;
+        let Prepared { argv, environment, with_work, .. } = &prepared;
+        let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
+        let user = slot.user();
+        let task = Task { argv, variables, tools, slot: slot.path(), limits, user, with_work: *with_work };
+        let mut confined = confinement.command(&task)?;
+        let Streams { stdin, stdout, stderr } = streams;
+        confined.command.stdin(stdin).stdout(stdout).stderr(stderr);
+        Running::start(confined)
+    };
+    place.starter.on_thread(work).await
+}
+
 /// Runs a command to its end.
 pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duration) -> Result<Executed, SandboxError> {
-    let Place { slot, limits, confinement } = place;
-    let task = task(&prepared.argv, &prepared.environment, place, prepared.with_work);
-    let started = confinement.command(&task).and_then(|mut confined| {
-        let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-        confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(confined)
-    });
+    let Place { slot, limits, .. } = place;
+    let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
+    let streams = Streams { stdin, stdout: Stdio::piped(), stderr: Stdio::piped() };
+    let started = start(place, prepared, streams).await;
     let mut running = started.map_err(|source| not_started(&prepared.argv, source))?;
     let feeding = feed(running.child().stdin.take(), &prepared.input);
     let mut output = Output::of(running.child(), limits);
@@ -76,6 +99,12 @@ pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duratio
     let used = running.end().await;
     let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
     let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
+    // The kernel takes its time to let a control group go.
+    crate::blocking(move || {
+        drop(running);
+        Ok(())
+    })
+    .await?;
     let Printed { stdout, stderr, last } = output.into_printed();
     Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
 }

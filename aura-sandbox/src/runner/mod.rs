@@ -6,6 +6,7 @@ mod execution;
 mod output;
 mod process;
 mod project;
+mod starter;
 
 use std::{io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
@@ -16,14 +17,15 @@ use aura_core::{
 use crate::{
     Limits,
     beneath::Folder,
-    confinement::{Confinement, Task},
+    confinement::Confinement,
     path::WorkPath,
     report::{self, MAX_REPORT, Remains},
     workspace::Slot,
 };
 use environment::Environment;
-use execution::{Executed, execute};
-use process::{Running, Used};
+use execution::{Executed, Streams, execute, start};
+use process::Used;
+pub(crate) use starter::Starter;
 
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
@@ -35,6 +37,7 @@ const PROBE_BYTES: u64 = 1 << 20;
 const PROBE: Duration = Duration::from_secs(20);
 
 /// Everything that a run needs, found before it starts.
+#[derive(Clone)]
 struct Prepared {
     argv: Vec<String>,
     environment: Environment,
@@ -56,6 +59,8 @@ pub(crate) struct Place {
     pub(crate) limits: Limits,
     /// What stands between the command and the host.
     pub(crate) confinement: Arc<Confinement>,
+    /// Who starts it.
+    pub(crate) starter: Arc<Starter>,
 }
 
 /// Runs a suite's tests on the work.
@@ -167,19 +172,13 @@ fn read_report(folder: &Folder) -> Option<Vec<u8>> {
     folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
-fn task<'a>(argv: &'a [String], environment: &'a Environment, place: &'a Place, with_work: bool) -> Task<'a> {
-    let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
-    let Place { slot, limits, .. } = place;
-    Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
-}
-
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
 /// itself is asked, in an empty folder.
 async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> Result<(), SandboxError> {
     let (argv, environment) = (&prepared.argv, &prepared.environment);
     let place = &Place { limits: Limits { file_bytes: PROBE_BYTES, ..place.limits }, ..place.clone() };
     let confinement = &place.confinement;
-    let answers = async |argv: &[String]| answers(&task(argv, environment, place, false), confinement).await;
+    let answers = async |argv: &[String]| answers(place, prepared, argv).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
     if matches!(remains.code, Some(126 | 127)) {
         // A shell's word for a program that it cannot start; the work can say so too.
@@ -219,12 +218,11 @@ async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> 
     Ok(())
 }
 
-async fn answers(task: &Task<'_>, confinement: &Confinement) -> bool {
-    let started = confinement.command(task).and_then(|mut confined| {
-        confined.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Running::start(confined)
-    });
-    let Ok(mut running) = started else { return false };
+/// Whether a command in the place of a prepared one, and without the work, ends well.
+async fn answers(place: &Place, prepared: &Prepared, argv: &[String]) -> bool {
+    let look = Prepared { argv: argv.to_vec(), with_work: false, input: Vec::new(), ..prepared.clone() };
+    let streams = || Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() };
+    let Ok(mut running) = start(place, &look, streams()).await else { return false };
     let code = tokio::time::timeout(PROBE, running.wait()).await;
     running.end().await;
     matches!(code, Ok(Ok(Some(0))))
