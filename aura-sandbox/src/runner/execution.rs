@@ -12,6 +12,7 @@ use tokio::{io::AsyncWriteExt as _, process::ChildStdin};
 
 use super::{
     Place, Prepared,
+    cases::Pace,
     output::{Output, Printed},
     process::{Running, Used},
 };
@@ -26,6 +27,8 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// A command that has ended, with all processes of its group.
 pub(super) struct Executed {
     pub(super) end: RunEnd,
+    /// How long the call took that was being made when it was ended for time; absent where none was, or its answer came after all.
+    pub(super) lost: Option<Duration>,
     pub(super) wall: Duration,
     pub(super) remains: Remains,
     pub(super) used: Used,
@@ -73,7 +76,7 @@ pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duratio
     let deadline = tokio::time::sleep(timeout);
     let growth = growth_past(slot, limits.workspace_bytes);
     tokio::pin!(deadline, feeding, growth);
-    let (mut code, mut is_fed) = (None, false);
+    let (mut code, mut is_fed, mut pace) = (None, false, prepared.pace.clone());
     let end = loop {
         tokio::select! {
             biased;
@@ -85,7 +88,11 @@ pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duratio
             () = &mut feeding, if !is_fed => is_fed = true,
             within = output.read(), if output.is_open() => if !within {
                 break RunEnd::TooMuchOutput;
+            } else if let Some(pace) = &mut pace {
+                pace.saw(output.stdout());
             },
+            // Behind the reader: an answer that is there has come in time.
+            () = call_is_lost(pace.as_ref()) => break RunEnd::TimedOut,
             exited = running.wait() => {
                 code = exited.map_err(|source| SandboxError::Io {
                     action: "wait for the test command".to_owned(),
@@ -106,7 +113,20 @@ pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duratio
     })
     .await?;
     let Printed { stdout, stderr, last } = output.into_printed();
-    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
+    let lost = pace.filter(|_| end == RunEnd::TimedOut).and_then(|mut pace| {
+        let waited = pace.waited();
+        waited.filter(|_| !pace.saw(&stdout))
+    });
+    let remains = Remains { code, stdout, stderr, file: None };
+    Ok(Executed { end, lost, wall, remains, used, last })
+}
+
+/// Returns once a call has taken longer than it may; never where nobody watches.
+async fn call_is_lost(pace: Option<&Pace>) {
+    match pace {
+        Some(pace) => pace.is_lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Writes what comes in, and closes it. A command that ends before it has read all of it is none the worse for that.

@@ -48,6 +48,8 @@ struct Prepared {
     input: Vec<u8>,
     /// Whether it is run on the work, or in an empty folder and without a way to it.
     with_work: bool,
+    /// Watches the answers of a caller.
+    pace: Option<cases::Pace>,
 }
 
 /// Where a suite is run.
@@ -90,7 +92,7 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         let (place, project) = (place.clone(), project.clone());
         crate::blocking(move || prepare(&place, &project)).await?
     };
-    let Executed { end, wall, remains, used, last } = execute(place, &prepared, timeout).await?;
+    let Executed { end, wall, remains, used, last, .. } = execute(place, &prepared, timeout).await?;
     let reading = if end == RunEnd::Finished {
         let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
@@ -140,7 +142,15 @@ fn prepare(place: &Place, suite: &Project) -> Result<Prepared, SandboxError> {
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, report: Arc::new(report), input: Vec::new(), with_work: true })
+    Ok(Prepared {
+        argv,
+        environment,
+        counting,
+        report: Arc::new(report),
+        input: Vec::new(),
+        with_work: true,
+        pace: None,
+    })
 }
 
 /// The folders beside the workspace that a run has for itself.
@@ -220,7 +230,7 @@ async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> 
 
 /// Whether a command in the place of a prepared one, and without the work, ends well.
 async fn answers(place: &Place, prepared: &Prepared, argv: &[String]) -> bool {
-    let look = Prepared { argv: argv.to_vec(), with_work: false, input: Vec::new(), ..prepared.clone() };
+    let look = Prepared { argv: argv.to_vec(), with_work: false, input: Vec::new(), pace: None, ..prepared.clone() };
     let streams = || Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() };
     let Ok(mut running) = start(place, &look, streams()).await else { return false };
     let code = tokio::time::timeout(PROBE, running.wait()).await;

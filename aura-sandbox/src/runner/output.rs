@@ -53,6 +53,11 @@ impl Output {
         self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
     }
 
+    /// What it has printed so far.
+    pub(super) fn stdout(&self) -> &[u8] {
+        &self.stdout.all
+    }
+
     /// Reads one piece; false when the bound is passed. Nothing is lost when the future is dropped.
     pub(super) async fn read(&mut self) -> bool {
         let Self { stdout, stderr, last, kept, room } = self;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod harness;
+mod pace;
 mod right;
 mod rust;
 
@@ -11,9 +12,14 @@ use aura_core::{
     Case, Cases, EvidenceStrength, SandboxError, TestCase, TestOutcome, TestReport, TestSuite, evidence::RunEnd,
 };
 
-use self::answers::{Answer, Answers};
-use super::{Executed, Place, Used, execute};
+use self::answers::{Answer, Answers, Ending};
+pub(super) use self::pace::Pace;
+use super::{Executed, Place, Prepared, Used, execute};
 use crate::report::{MAX_MESSAGE, head, tail};
+
+/// A call may take the share of one of so many of the time that is left, unless the suite says otherwise: each that is lost leaves
+/// something for the others.
+const SHARES: u32 = 4;
 
 /// Calls everything, again from where the work's process ended before it was through.
 pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Result<TestReport, SandboxError> {
@@ -26,17 +32,26 @@ pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Resu
             end = RunEnd::TimedOut;
             break;
         }
+        let pace = Pace::new(&answers.mark(), each(cases, left, answers.open().len()));
         let prepared = {
             let (place, cases, mark, open) = (place.clone(), cases.clone(), answers.mark(), answers.open());
-            crate::blocking(move || harness::prepare(&place, &cases, &mark, &open)).await?
+            let prepared = crate::blocking(move || harness::prepare(&place, &cases, &mark, &open)).await?;
+            Prepared { pace: Some(pace), ..prepared }
         };
         let executed = execute(place, &prepared, left).await?;
-        let Executed { end: ended, wall: took, remains, used: round, last } = executed;
+        let Executed { end: ended, lost, wall: took, remains, used: round, last } = executed;
         wall += took;
         used = used.and(round);
         output = last;
-        answers.take(&remains);
-        if ended != RunEnd::Finished {
+        let is_over = ended == RunEnd::TimedOut && took >= left;
+        let ending = match (ended, lost) {
+            (RunEnd::TimedOut, Some(waited)) => Ending::Lost(waited),
+            (RunEnd::TimedOut, None) if is_over => Ending::OutOfTime,
+            (RunEnd::TimedOut, None) => Ending::BetweenCalls,
+            _ => Ending::Itself,
+        };
+        answers.take(&remains, ending);
+        if is_over || !matches!(ended, RunEnd::Finished | RunEnd::TimedOut) {
             end = ended;
             break;
         }
@@ -54,6 +69,12 @@ pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Resu
         cpu: used.cpu,
         ..report
     })
+}
+
+/// How long a call may take, with so much time left and so many calls without an answer.
+fn each(cases: &Cases, left: Duration, open: usize) -> Duration {
+    let shares = u32::try_from(open).unwrap_or(SHARES).clamp(1, SHARES);
+    cases.case_time.unwrap_or(left / shares)
 }
 
 /// One case of the report. The message names what went in and what came back, and not what would have been right: a model that tries
