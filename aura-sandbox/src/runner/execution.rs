@@ -16,7 +16,11 @@ use super::{
     output::{Output, Printed},
     process::{Running, Used},
 };
-use crate::{confinement::Task, report::Remains, workspace::Slot};
+use crate::{
+    confinement::Task,
+    report::{Remains, Shortage},
+    workspace::Slot,
+};
 
 /// How often the size of the workspace is looked at.
 const SIZE_EVERY: Duration = Duration::from_millis(500);
@@ -117,7 +121,8 @@ pub(super) async fn execute(place: &Place, prepared: &Prepared, timeout: Duratio
         let waited = pace.waited();
         waited.filter(|_| !pace.saw(&stdout))
     });
-    let remains = Remains { code, stdout, stderr, file: None };
+    let shortage = Shortage::of(limits.memory_bytes, used.killed_for_memory, used.peak_memory, code, &stderr);
+    let remains = Remains { code, stdout, stderr, file: None, shortage };
     Ok(Executed { end, lost, wall, remains, used, last })
 }
 

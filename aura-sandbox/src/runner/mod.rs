@@ -19,7 +19,7 @@ use crate::{
     beneath::Folder,
     confinement::Confinement,
     path::WorkPath,
-    report::{self, MAX_REPORT, Remains},
+    report::{self, MAX_REPORT, Remains, Shortage},
     workspace::Slot,
 };
 use environment::Environment;
@@ -82,6 +82,8 @@ struct Once {
     cases: Vec<TestCase>,
     /// What is wrong with its report; empty when nothing is.
     complaint: String,
+    /// Memory that ran out.
+    shortage: Option<Shortage>,
     /// The end of what was printed.
     last: Vec<u8>,
 }
@@ -93,6 +95,7 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         crate::blocking(move || prepare(&place, &project)).await?
     };
     let Executed { end, wall, remains, used, last, .. } = execute(place, &prepared, timeout).await?;
+    let shortage = remains.shortage;
     let reading = if end == RunEnd::Finished {
         let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
         let (remains, reading) = crate::blocking(move || {
@@ -109,7 +112,7 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    Ok(Once { end, wall, used, cases, complaint, last })
+    Ok(Once { end, wall, used, cases, complaint, shortage, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it

@@ -198,6 +198,11 @@ impl Answer {
         }
     }
 
+    /// Whether the work was refused memory, and could still say so.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Raised(kinds, _) if kinds.iter().any(|kind| kind == "MemoryError"))
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         match self {

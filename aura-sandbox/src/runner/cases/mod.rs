@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use aura_core::{
     Case, Cases, EvidenceStrength, SandboxError, TestCase, TestOutcome, TestReport, TestSuite, evidence::RunEnd,
+    units::Mebibytes,
 };
 
 use self::answers::{Answer, Answers, Ending};
 pub(super) use self::pace::Pace;
 use super::{Executed, Place, Prepared, Used, execute};
-use crate::report::{MAX_MESSAGE, head, tail};
+use crate::report::{MAX_MESSAGE, head, with_notes};
 
 /// A call may take the share of one of so many of the time that is left, unless the suite says otherwise: each that is lost leaves
 /// something for the others.
@@ -24,7 +25,7 @@ const SHARES: u32 = 4;
 /// Calls everything, again from where the work's process ended before it was through.
 pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Result<TestReport, SandboxError> {
     let mut answers = Answers::of(cases);
-    let (mut wall, mut end, mut output) = (Duration::ZERO, RunEnd::Finished, Vec::new());
+    let (mut wall, mut end, mut output, mut short) = (Duration::ZERO, RunEnd::Finished, Vec::new(), None);
     let mut used = Used::default();
     while !answers.are_complete() {
         let left = suite.timeout.saturating_sub(wall);
@@ -43,6 +44,7 @@ pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Resu
         wall += took;
         used = used.and(round);
         output = last;
+        short = short.or(remains.shortage);
         let is_over = ended == RunEnd::TimedOut && took >= left;
         let ending = match (ended, lost) {
             (RunEnd::TimedOut, Some(waited)) => Ending::Lost(waited),
@@ -56,13 +58,19 @@ pub(super) async fn run(place: &Place, cases: &Cases, suite: &TestSuite) -> Resu
             break;
         }
     }
-    let judged = cases.cases.iter().enumerate().map(|(number, case)| judge(cases, number, case, answers.to(number)));
+    let limit = Mebibytes(place.limits.memory_bytes.div_ceil(1 << 20));
+    let judged = cases.cases.iter().enumerate();
+    let judged = judged.map(|(number, case)| judge(cases, number, case, answers.to(number), limit));
     let report = TestReport::of(judged.collect(), EvidenceStrength::SplitProcess);
     Ok(TestReport {
         end,
         wall,
         fast_enough: wall <= suite.fast_enough,
-        output: tail(&output, place.limits.output_kept),
+        output: with_notes(
+            &output,
+            place.limits.output_kept,
+            &[&short.map(|short| short.to_string()).unwrap_or_default()],
+        ),
         forgeries: answers.forgeries(),
         behaviour: answers.behaviour(),
         peak_memory: used.peak_memory,
@@ -78,8 +86,8 @@ fn each(cases: &Cases, left: Duration, open: usize) -> Duration {
 }
 
 /// One case of the report. The message names what went in and what came back, and not what would have been right: a model that tries
-/// again is told the message, and would only have to repeat it.
-fn judge(cases: &Cases, number: usize, case: &Case, answer: Option<&Answer>) -> TestCase {
+/// again is told the message, and would only have to repeat it. `limit`: how much memory a process may have.
+fn judge(cases: &Cases, number: usize, case: &Case, answer: Option<&Answer>, limit: Mebibytes) -> TestCase {
     let judged = TestCase::new(cases.name_of(number), TestOutcome::Failed);
     let Some(answer) = answer else {
         return TestCase {
@@ -92,6 +100,8 @@ fn judge(cases: &Cases, number: usize, case: &Case, answer: Option<&Answer>) -> 
         return TestCase { outcome: TestOutcome::Passed, ..judged };
     }
     let outcome = if matches!(answer, Answer::Ended(_)) { TestOutcome::Error } else { TestOutcome::Failed };
-    let message = head(&format!("{} {}", harness::call_text(&cases.call, &case.input), answer.text()), MAX_MESSAGE);
+    let limit = if answer.is_out_of_memory() { format!(" (a process may have {limit})") } else { String::new() };
+    let text = format!("{} {}{limit}", harness::call_text(&cases.call, &case.input), answer.text());
+    let message = head(&text, MAX_MESSAGE);
     TestCase { outcome, ..judged.message(message) }
 }
