@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aura_core::{Call, Case, Cases, Input, Language, Plan, Project, ReportFormat, SourceFile, TestSuite, Tests};
+use aura_core::{
+    Call, Case, Cases, CoverageReport, Input, Language, Plan, Project, ReportFormat, SourceFile, TestSuite, Tests,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ struct ProjectInFull {
     report: ReportFormat,
     #[serde(default)]
     expected: Vec<String>,
+    coverage: Option<CoverageReport>,
     timeout: Option<f64>,
     fast_enough: Option<f64>,
 }
@@ -69,9 +72,9 @@ fn in_full(value: Value) -> Result<TestSuite, Problem> {
         let case_time = seconds("tests.case_time", case_time)?;
         (Tests::Cases(Cases { call, cases, probes, case_time }), timeout, fast_enough)
     } else {
-        let ProjectInFull { files, command, report, expected, timeout, fast_enough } =
+        let ProjectInFull { files, command, report, expected, coverage, timeout, fast_enough } =
             body::shape::<Outer<_>>(value)?.tests;
-        (Tests::Project(Project { files, command, report, expected }), timeout, fast_enough)
+        (Tests::Project(Project { files, command, report, expected, coverage }), timeout, fast_enough)
     };
     Ok(TestSuite::of(tests)
         .timeout(seconds("tests.timeout", timeout)?.unwrap_or(TestSuite::DEFAULT_TIMEOUT))
@@ -129,7 +132,18 @@ mod tests {
         let suite = json!({"files": [], "command": ["make", "test"], "report": "exit_code", "timeout": 5});
         let suite = tests(Some(suite), Language::Text).unwrap().unwrap();
         assert_eq!((suite.timeout, suite.fast_enough), (Duration::from_secs(5), TestSuite::DEFAULT_FAST_ENOUGH));
+        let covered = json!({"files": [], "command": ["make"], "report": "exit_code",
+                             "coverage": {"path": "coverage/lcov.info", "format": "lcov"}});
+        let covered = tests(Some(covered), Language::Text).unwrap().unwrap();
+        let expected = Project::new(vec![], ["make"], ReportFormat::ExitCode);
+        let expected = expected.coverage("coverage/lcov.info", aura_core::CoverageFormat::Lcov);
+        assert_eq!(covered, TestSuite::of(Tests::Project(expected)));
         for (bad, field) in [
+            (json!({"files": [], "command": ["x"], "report": "junit", "coverage": "x"}), "tests.coverage"),
+            (
+                json!({"files": [], "command": ["x"], "report": "junit", "coverage": {"path": "x", "format": "gcov"}}),
+                "tests.coverage.format",
+            ),
             (json!({"files": [], "report": "junit"}), "tests.command"),
             (json!({"files": [{"path": 1, "text": ""}], "command": ["x"], "report": "junit"}), "tests.files[0].path"),
             (json!({"files": [], "command": ["x"], "report": "xml"}), "tests.report"),

@@ -2,6 +2,7 @@
 //! bounded, and what contradicts itself is unreadable rather than believed.
 
 mod cargo;
+mod coverage;
 mod excerpt;
 mod exit_code;
 mod junit;
@@ -12,6 +13,7 @@ use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
 use crate::path::WorkPath;
 
+pub(crate) use coverage::read as coverage;
 pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail, with_notes};
 pub(crate) use shortage::Shortage;
 

@@ -55,10 +55,19 @@ pub(super) async fn start(place: &Place, prepared: &Prepared, streams: Streams) 
     let (here, prepared) = (place.clone(), prepared.clone());
     let work = move || {
         let Place { slot, limits, confinement, .. } = &here;
-        let Prepared { argv, environment, with_work, .. } = &prepared;
+        let Prepared { argv, environment, with_work, coverage, .. } = &prepared;
         let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
         let user = slot.user();
-        let task = Task { argv, variables, tools, slot: slot.path(), limits, user, with_work: *with_work };
+        let task = Task {
+            argv,
+            variables,
+            tools,
+            slot: slot.path(),
+            limits,
+            user,
+            with_work: *with_work,
+            coverage: coverage.as_ref(),
+        };
         let mut confined = confinement.command(&task)?;
         let Streams { stdin, stdout, stderr } = streams;
         confined.command.stdin(stdin).stdout(stdout).stderr(stderr);

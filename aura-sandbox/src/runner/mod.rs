@@ -1,6 +1,7 @@
 //! Runs a suite: what its command needs is laid out, it is run, and what it left behind is read.
 
 mod cases;
+mod coverage;
 mod environment;
 mod execution;
 mod output;
@@ -22,6 +23,8 @@ use crate::{
     report::{self, MAX_REPORT, Remains, Shortage},
     workspace::Slot,
 };
+use coverage::Coverage;
+pub(crate) use coverage::{COVERAGE, make as make_coverage};
 use environment::Environment;
 use execution::{Executed, Streams, execute, start};
 use process::Used;
@@ -48,6 +51,8 @@ struct Prepared {
     input: Vec<u8>,
     /// Whether it is run on the work, or in an empty folder and without a way to it.
     with_work: bool,
+    /// Where the command leaves word of its coverage, in the workspace.
+    coverage: Option<WorkPath>,
     /// Watches the answers of a caller.
     pace: Option<cases::Pace>,
 }
@@ -71,7 +76,8 @@ pub(crate) async fn run(place: &Place, suite: &TestSuite) -> Result<TestReport, 
         Tests::Project(project) => project::run(place, project, suite).await,
         Tests::Cases(cases) => cases::run(place, cases, suite).await,
     };
-    report.map(|report| TestReport { isolation: place.confinement.capabilities().isolation, ..report })
+    let isolation = place.confinement.capabilities().isolation;
+    report.map(|report| TestReport { isolation, ..report })
 }
 
 /// What one run of a project's command left.
@@ -84,6 +90,8 @@ struct Once {
     complaint: String,
     /// Memory that ran out.
     shortage: Option<Shortage>,
+    /// What share of the code it reached.
+    coverage: Coverage,
     /// The end of what was printed.
     last: Vec<u8>,
 }
@@ -96,14 +104,18 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
     };
     let Executed { end, wall, remains, used, last, .. } = execute(place, &prepared, timeout).await?;
     let shortage = remains.shortage;
+    let mut coverage = Coverage::default();
     let reading = if end == RunEnd::Finished {
-        let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
-        let (remains, reading) = crate::blocking(move || {
-            let remains = Remains { file: read_report(&report), ..remains };
-            let reading = report::read(format, &remains, &counting);
-            Ok((remains, reading))
+        let (here, laid_out, format) = (place.clone(), prepared.clone(), project.report);
+        let written_as = project.coverage.as_ref().map(|report| report.format);
+        let (remains, reading, reached) = crate::blocking(move || {
+            let remains = Remains { file: read_report(&laid_out.report), ..remains };
+            let reading = report::read(format, &remains, &laid_out.counting);
+            let reached = written_as.map(|format| coverage::read(&here, &laid_out, format));
+            Ok((remains, reading, reached.unwrap_or_default()))
         })
         .await?;
+        coverage = reached;
         if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
             missing_tool(&prepared, place, &remains).await?;
         }
@@ -112,7 +124,7 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    Ok(Once { end, wall, used, cases, complaint, shortage, last })
+    Ok(Once { end, wall, used, cases, complaint, shortage, coverage, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
@@ -139,6 +151,7 @@ fn prepare(place: &Place, suite: &Project) -> Result<Prepared, SandboxError> {
         let written = slot.work().write_over(path, file.text.as_bytes());
         written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
     }
+    let coverage = coverage::lay_out(slot.work(), suite)?;
     let Beside { report, report_path, home, temporary } = beside(place)?;
     let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
     let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
@@ -152,6 +165,7 @@ fn prepare(place: &Place, suite: &Project) -> Result<Prepared, SandboxError> {
         report: Arc::new(report),
         input: Vec::new(),
         with_work: true,
+        coverage,
         pace: None,
     })
 }

@@ -27,7 +27,7 @@ use self::{
     restore::Before,
     twins::Judged,
 };
-use super::{Once, Place, once, process::Used};
+use super::{Once, Place, coverage::Coverage, once, process::Used};
 use crate::{
     report::{Shortage, with_notes},
     steering,
@@ -55,7 +55,7 @@ async fn run_plain(
     tests: Option<&[Planned]>,
     why: &str,
 ) -> Result<TestReport, SandboxError> {
-    let Once { mut end, wall, used, mut cases, mut complaint, shortage, last } =
+    let Once { mut end, wall, used, mut cases, mut complaint, shortage, coverage, last } =
         once(place, project, suite.timeout).await?;
     if end == RunEnd::Finished {
         let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
@@ -72,10 +72,12 @@ async fn run_plain(
             }
         };
     }
-    let output = with_notes(&last, place.limits.output_kept, &[complaint.as_str(), &said(shortage), why]);
+    let output =
+        with_notes(&last, place.limits.output_kept, &[complaint.as_str(), &said(shortage), &coverage.complaint, why]);
     let report = TestReport::of(cases, EvidenceStrength::SameProcess);
     let Used { peak_memory, cpu, .. } = used;
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
+    let (fast_enough, coverage) = (wall <= suite.fast_enough, coverage.share);
+    Ok(TestReport { end, wall, fast_enough, peak_memory, cpu, output, coverage, ..report })
 }
 
 /// Runs every copy, and puts the tests themselves together from them.
@@ -98,12 +100,14 @@ async fn run_planned(
         ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
     };
     let (mut longest, mut used, mut sorted, mut stopped) = (Duration::ZERO, Used::default(), Vec::new(), None);
-    let mut short = None;
+    let (mut short, mut reached) = (None, Coverage::default());
     for run in &plan.runs {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
-        let Once { end, wall, used: round, cases, complaint, shortage, last } = once(place, &copy, left).await?;
+        let Once { end, wall, used: round, cases, complaint, shortage, coverage, last } =
+            once(place, &copy, left).await?;
         short = short.or(shortage);
+        reached = reached.or(coverage);
         longest = longest.max(wall);
         used = used.and(round);
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
@@ -144,7 +148,8 @@ async fn run_planned(
     }
     let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
     let short = said(short);
-    let notes: Vec<&str> = [short.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
+    let notes: Vec<&str> =
+        [short.as_str(), reached.complaint.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
     let wrong = void.or_else(|| ids::check(&project.expected, &cases));
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
         return Ok(ended(
@@ -157,7 +162,7 @@ async fn run_planned(
     let fast_enough = longest <= suite.fast_enough;
     let Used { peak_memory, cpu, .. } = used;
     let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
-    Ok(TestReport { wall: longest, fast_enough, output, ..report })
+    Ok(TestReport { wall: longest, fast_enough, output, coverage: reached.share, ..report })
 }
 
 /// The files, with some in place of those at the same path.
