@@ -136,7 +136,8 @@ pub struct TestReport {
     /// For each probe of the suite, a hash of what came back; absent where nothing did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behaviour: Vec<Option<String>>,
-    /// Share of the code that the tests reached, where the suite tells it.
+    /// Share of the lines that the tests reached, as their command says: whatever else proves the result, this is the work's own word.
+    /// Absent where the suite leaves none that can be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Fraction>,
 }

@@ -56,8 +56,8 @@ pub use model::{Model, ModelIdentity, ModelKind, ModelProfile, Origin};
 pub use money::{Price, Usd};
 pub use plan::Plan;
 pub use prd::{
-    AnswerFormat, Call, Case, Cases, Expected, Input, Language, Limits, NewPrd, Prd, Project, ReportFormat, SourceFile,
-    TestSuite, Tests,
+    AnswerFormat, Call, Case, Cases, CoverageFormat, CoverageReport, Expected, Input, Language, Limits, NewPrd, Prd,
+    Project, ReportFormat, SourceFile, TestSuite, Tests,
 };
 pub use resources::{Gpu, Needs, Resident, Resources};
 pub use run::{ModelRun, ModelScore, ModelStats, NewRun, Promotion, Spending, Spent};

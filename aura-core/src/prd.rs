@@ -1,6 +1,7 @@
 //! What a user submits: a PRD, with its tests and its limits.
 
 mod cases;
+mod coverage;
 mod format;
 mod language;
 pub(crate) mod seconds;
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use cases::{Call, Case, Cases, Expected, Input};
+pub use coverage::{CoverageFormat, CoverageReport};
 pub use format::AnswerFormat;
 pub use language::Language;
 pub use source::SourceFile;

@@ -49,8 +49,9 @@ pub(crate) struct PrdBody {
     #[schema(value_type = Option<String>)]
     role: Role,
     /// The text of a test file that imports the work as `solution` (pytest for python, an integration test for rust), or
-    /// `{files: [{path, text}], command, report: "junit" | "cargo" | "exit_code", timeout?, fast_enough?}` with times in
-    /// seconds.
+    /// `{files: [{path, text}], command, report: "junit" | "cargo" | "tap" | "exit_code", expected?,
+    /// coverage?: {path, format: "lcov" | "cobertura"}, timeout?, fast_enough?}`, or
+    /// `{call, cases: [{args, expected | raises}], probes?, case_time?, timeout?, fast_enough?}`, with times in seconds.
     tests: Option<Value>,
     /// `"solo"` (the default), or `{"panel": n}` for n different models on the same task.
     plan: Option<Value>,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use aura_core::{Call, Case, Cases, Input, Language, Plan, Project, ReportFormat, SourceFile, TestSuite, Tests};
+use aura_core::{
+    Call, Case, Cases, CoverageReport, Input, Language, Plan, Project, ReportFormat, SourceFile, TestSuite, Tests,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ struct ProjectInFull {
     report: ReportFormat,
     #[serde(default)]
     expected: Vec<String>,
+    coverage: Option<CoverageReport>,
     timeout: Option<f64>,
     fast_enough: Option<f64>,
 }
@@ -27,6 +30,7 @@ struct CasesInFull {
     cases: Vec<Case>,
     #[serde(default)]
     probes: Vec<Input>,
+    case_time: Option<f64>,
     timeout: Option<f64>,
     fast_enough: Option<f64>,
 }
@@ -63,21 +67,23 @@ fn in_full(value: Value) -> Result<TestSuite, Problem> {
     let are_cases = value.get("cases").or(value.get("call")).is_some();
     let value = json!({ "tests": value });
     let (tests, timeout, fast_enough) = if are_cases {
-        let CasesInFull { call, cases, probes, timeout, fast_enough } = body::shape::<Outer<_>>(value)?.tests;
-        (Tests::Cases(Cases { call, cases, probes }), timeout, fast_enough)
-    } else {
-        let ProjectInFull { files, command, report, expected, timeout, fast_enough } =
+        let CasesInFull { call, cases, probes, case_time, timeout, fast_enough } =
             body::shape::<Outer<_>>(value)?.tests;
-        (Tests::Project(Project { files, command, report, expected }), timeout, fast_enough)
-    };
-    let seconds = |field: &str, given: Option<f64>, default| match given {
-        None => Ok(default),
-        Some(seconds) => Duration::try_from_secs_f64(seconds)
-            .map_err(|error| Problem::invalid(field, format!("{field}: a number of seconds is expected: {error}"))),
+        let case_time = seconds("tests.case_time", case_time)?;
+        (Tests::Cases(Cases { call, cases, probes, case_time }), timeout, fast_enough)
+    } else {
+        let ProjectInFull { files, command, report, expected, coverage, timeout, fast_enough } =
+            body::shape::<Outer<_>>(value)?.tests;
+        (Tests::Project(Project { files, command, report, expected, coverage }), timeout, fast_enough)
     };
     Ok(TestSuite::of(tests)
-        .timeout(seconds("tests.timeout", timeout, TestSuite::DEFAULT_TIMEOUT)?)
-        .fast_enough(seconds("tests.fast_enough", fast_enough, TestSuite::DEFAULT_FAST_ENOUGH)?))
+        .timeout(seconds("tests.timeout", timeout)?.unwrap_or(TestSuite::DEFAULT_TIMEOUT))
+        .fast_enough(seconds("tests.fast_enough", fast_enough)?.unwrap_or(TestSuite::DEFAULT_FAST_ENOUGH)))
+}
+
+fn seconds(field: &str, given: Option<f64>) -> Result<Option<Duration>, Problem> {
+    let read = given.map(Duration::try_from_secs_f64).transpose();
+    read.map_err(|error| Problem::invalid(field, format!("{field}: a number of seconds is expected: {error}")))
 }
 
 /// A plan: `"solo"`, `{"panel": 3}` or `{"kind": "panel", "n": 3}`.
@@ -126,7 +132,18 @@ mod tests {
         let suite = json!({"files": [], "command": ["make", "test"], "report": "exit_code", "timeout": 5});
         let suite = tests(Some(suite), Language::Text).unwrap().unwrap();
         assert_eq!((suite.timeout, suite.fast_enough), (Duration::from_secs(5), TestSuite::DEFAULT_FAST_ENOUGH));
+        let covered = json!({"files": [], "command": ["make"], "report": "exit_code",
+                             "coverage": {"path": "coverage/lcov.info", "format": "lcov"}});
+        let covered = tests(Some(covered), Language::Text).unwrap().unwrap();
+        let expected = Project::new(vec![], ["make"], ReportFormat::ExitCode);
+        let expected = expected.coverage("coverage/lcov.info", aura_core::CoverageFormat::Lcov);
+        assert_eq!(covered, TestSuite::of(Tests::Project(expected)));
         for (bad, field) in [
+            (json!({"files": [], "command": ["x"], "report": "junit", "coverage": "x"}), "tests.coverage"),
+            (
+                json!({"files": [], "command": ["x"], "report": "junit", "coverage": {"path": "x", "format": "gcov"}}),
+                "tests.coverage.format",
+            ),
             (json!({"files": [], "report": "junit"}), "tests.command"),
             (json!({"files": [{"path": 1, "text": ""}], "command": ["x"], "report": "junit"}), "tests.files[0].path"),
             (json!({"files": [], "command": ["x"], "report": "xml"}), "tests.report"),
@@ -143,18 +160,21 @@ mod tests {
     fn cases_are_read_in_the_same_place() {
         let call = json!({"function": {"language": "python", "file": "solution.py", "name": "add"}});
         let cases = json!([{"args": [1, 2], "expected": 3}, {"name": "odd", "args": ["x", 2], "raises": "TypeError"}]);
-        let suite = json!({"call": call, "cases": cases, "probes": [{"args": [5, 6]}], "fast_enough": 1});
+        let suite =
+            json!({"call": call, "cases": cases, "probes": [{"args": [5, 6]}], "case_time": 2, "fast_enough": 1});
         let read = tests(Some(suite), Language::Python).unwrap().unwrap();
         let mut expected =
             Cases::python("add").case([json!(1), json!(2)], json!(3)).raises([json!("x"), json!(2)], "TypeError");
         expected.cases[1].name = "odd".to_owned();
-        assert_eq!(read, TestSuite::cases(expected.probe([json!(5), json!(6)])).fast_enough(Duration::from_secs(1)));
+        let expected = expected.probe([json!(5), json!(6)]).case_time(Duration::from_secs(2));
+        assert_eq!(read, TestSuite::cases(expected).fast_enough(Duration::from_secs(1)));
         for (bad, field) in [
             (json!({"call": call}), "tests.cases"),
             (json!({"cases": []}), "tests.call"),
             (json!({"call": {"function": {"language": "python"}}, "cases": []}), "tests.call.function.file"),
             (json!({"call": call, "cases": [{"args": [1]}]}), "tests.cases[0]"),
             (json!({"call": call, "cases": [], "files": []}), "tests.files"),
+            (json!({"call": call, "cases": [], "case_time": -1}), "tests.case_time"),
         ] {
             let problem = serde_json::to_value(tests(Some(bad.clone()), Language::Text).unwrap_err()).unwrap();
             assert_eq!(problem["field"], field, "{bad}: {problem}");

@@ -42,7 +42,7 @@ fn read(format: ReportFormat, bytes: &[u8]) {
     let (code, bytes) = bytes.split_first().map_or((0, bytes), |(code, rest)| (i32::from(*code & 1), rest));
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (stdout, stderr) = (parts.next().unwrap_or_default().to_vec(), parts.next().unwrap_or_default().to_vec());
-    let remains = Remains { code: Some(code), stdout, stderr, file: Some(bytes.to_vec()) };
+    let remains = Remains { code: Some(code), stdout, stderr, file: Some(bytes.to_vec()), shortage: None };
     let counting: Vec<WorkPath> =
         ["tests/a.rs", "a.test.js"].into_iter().filter_map(|path| WorkPath::parse(path).ok()).collect();
     let reading = report::read(format, &remains, &counting);

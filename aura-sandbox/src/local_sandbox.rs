@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fs, io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,13 +13,14 @@ use aura_core::{
     JobId, Sandbox, SandboxError, SourceFile, Submission, TestReport, TestSuite,
     contract::{Capabilities, Snapshot, Workspace},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     BackEnd, Limits, Refusal,
     beneath::Folder,
     blocking,
     confinement::{self, Confinement},
-    runner::{self, Place},
+    runner::{self, Place, Starter},
     snapshot,
     work::Staged,
     workspace::{Slot, private_folders},
@@ -54,6 +56,9 @@ pub struct LocalSandbox {
     path: PathBuf,
     limits: Limits,
     confinement: Arc<Confinement>,
+    starter: Arc<Starter>,
+    /// Suites that may be run now.
+    turns: Semaphore,
     refused: Vec<Refusal>,
     _temporary: Option<tempfile::TempDir>,
 }
@@ -65,11 +70,13 @@ pub struct LocalSandboxBuilder {
     root: Option<PathBuf>,
     limits: Limits,
     back_ends: Vec<BackEnd>,
+    at_once: NonZeroUsize,
 }
 
 impl Default for LocalSandboxBuilder {
     fn default() -> Self {
-        Self { root: None, limits: Limits::default(), back_ends: BackEnd::ISOLATING.to_vec() }
+        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self { root: None, limits: Limits::default(), back_ends: BackEnd::ISOLATING.to_vec(), at_once: processors }
     }
 }
 
@@ -94,6 +101,13 @@ impl LocalSandboxBuilder {
         self
     }
 
+    /// How many suites are run at the same time (default: as many as there are processors for this process). Others wait for their
+    /// turn, and their time begins with it: what a suite's time and its speed say of the work would otherwise be said of the machine.
+    pub fn at_once(mut self, suites: NonZeroUsize) -> Self {
+        self.at_once = suites;
+        self
+    }
+
     /// Makes the folder, tries the back ends out, which takes some tens of milliseconds the first time, and makes the sandbox.
     ///
     /// # Errors
@@ -113,12 +127,18 @@ impl LocalSandboxBuilder {
             source: source.into(),
         })?;
         let (confinement, refused) = confinement::choose(&self.back_ends)?;
+        let starter = Starter::new().map_err(|source| SandboxError::Io {
+            action: "make the thread that starts commands".to_owned(),
+            source: source.into(),
+        })?;
         Ok(LocalSandbox {
             slots: Mutex::default(),
             root: Arc::new(root),
             path,
             limits: self.limits,
             confinement: Arc::new(confinement),
+            starter: Arc::new(starter),
+            turns: Semaphore::new(self.at_once.get().min(Semaphore::MAX_PERMITS)),
             refused,
             _temporary: temporary,
         })
@@ -216,7 +236,10 @@ impl Sandbox for LocalSandbox {
 
     async fn run_tests(&self, workspace: &Workspace, suite: &TestSuite) -> Result<TestReport, SandboxError> {
         let (slot, confinement) = (self.slot(workspace)?, Arc::clone(&self.confinement));
-        runner::run(&Place { slot, limits: self.limits, confinement }, suite).await
+        // Only a semaphore that was closed refuses, and nobody closes this one.
+        let _turn = self.turns.acquire().await;
+        let place = Place { slot, limits: self.limits, confinement, starter: Arc::clone(&self.starter) };
+        runner::run(&place, suite).await
     }
 
     async fn snapshot(&self, workspace: &Workspace) -> Result<Snapshot, SandboxError> {

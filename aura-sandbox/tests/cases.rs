@@ -10,6 +10,7 @@ use aura_core::{
     Call, Case, Cases, EvidenceStrength, Expected, Input, Language, TestOutcome, TestReport, TestSuite,
     evidence::RunEnd,
 };
+use aura_sandbox::{BackEnd, Limits};
 use bench::Bench;
 use serde_json::json;
 
@@ -75,14 +76,83 @@ async fn work_that_cannot_be_loaded_fails_every_case_also_one_that_expects_an_ex
     }
 }
 
+/// Calls of which the second never comes back, and a probe that does not either.
+fn second_of_four(cases: Cases) -> Cases {
+    let numbers = [1, 2, 3, 4].into_iter();
+    numbers.fold(cases, |cases, n| cases.case([json!(n)], json!(n + 1))).probe([json!(2)]).probe([json!(5)])
+}
+
 #[tokio::test]
-async fn an_endless_call_is_ended_at_the_limit_and_what_was_answered_before_is_shown() {
+async fn a_call_that_never_comes_back_costs_itself_alone_behind_every_back_end() {
+    for back_end in [BackEnd::Bubblewrap, BackEnd::Landlock, BackEnd::Unconfined] {
+        let bench = Bench::behind(back_end, Limits::default(), &[]).await;
+        let solution = "def after(n):\n    while n == 2: pass\n    return n + 1\n";
+        bench.apply(&[("solution.py", solution)]).await.expect("taken");
+        let cases = second_of_four(Cases::python("after")).case_time(Duration::from_secs(1));
+        let report = bench.run(&TestSuite::cases(cases)).await;
+        assert_eq!(outcomes(&report), [Passed, Failed, Passed, Passed], "{back_end}: {report:?}");
+        assert_eq!((report.end, report.is_pass(), report.forgeries.len()), (RunEnd::Finished, false, 0));
+        assert!(report.cases[1].message.starts_with("after(2) timed out: no answer within 1."), "{report:?}");
+        assert!(report.behaviour[0].is_none() && report.behaviour[1].is_some(), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_language_and_a_program_have_a_time_for_each_call() {
+    let second = Duration::from_secs(1);
+    let javascript = second_of_four(Cases::function(Language::Javascript, "after")).case_time(second);
+    let rust = second_of_four(Cases::function(Language::Rust, "after")).case_time(second);
+    let program = Cases::program(["python3", "solution.py"]).prints("1", "2").prints("2", "3").prints("3", "4");
+    let program = program.prints("4", "5").case_time(second);
+    for (cases, path, solution) in [
+        (javascript, "solution.js", "exports.after = (n) => { while (n === 2); return n + 1; };\n"),
+        (rust, "src/lib.rs", "pub fn after(n: u64) -> u64 { while n == 2 {} n + 1 }\n"),
+        (program, "solution.py", "n = int(input())\nwhile n == 2: pass\nprint(n + 1)\n"),
+    ] {
+        let report = call(cases, &[(path, solution)]).await;
+        assert_eq!(outcomes(&report), [Passed, Failed, Passed, Passed], "{path}: {report:?}");
+        assert!(report.cases[1].message.contains("timed out: no answer within"), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn unless_a_suite_says_how_long_a_call_may_take_each_lost_one_leaves_time_for_the_others() {
+    let solution = "def after(n):\n    while n < 4: pass\n    return n + 1\n";
     let bench = Bench::new().await;
-    let solution = "def add(a, b):\n    while a == 'a': pass\n    return a + b\n";
     bench.apply(&[("solution.py", solution)]).await.expect("taken");
-    let report = bench.run(&TestSuite::cases(add()).timeout(Duration::from_secs(2))).await;
-    assert_eq!((report.end, report.is_pass()), (RunEnd::TimedOut, false));
-    assert_eq!(report.cases[0].outcome, Passed);
+    let suite = TestSuite::cases(second_of_four(Cases::python("after"))).timeout(Duration::from_secs(12));
+    let report = bench.run(&suite).await;
+    assert_eq!(outcomes(&report), [Failed, Failed, Failed, Passed], "{report:?}");
+}
+
+#[tokio::test]
+async fn the_suites_time_ends_calls_and_loading_that_have_no_limit_of_their_own() {
+    let bench = Bench::new().await;
+    let suite = TestSuite::cases(add().case_time(Duration::from_secs(100))).timeout(Duration::from_secs(2));
+    bench.apply(&[("solution.py", "def add(a, b):\n    while a == 1: pass\n    return a + b\n")]).await.expect("taken");
+    let report = bench.run(&suite).await;
+    assert_eq!((report.end, outcomes(&report)), (RunEnd::TimedOut, vec![Failed, Error]));
+    assert!(
+        report.cases[0].message.contains("timed out") && report.cases[1].message.contains("not called"),
+        "{report:?}"
+    );
+    bench.apply(&[("solution.py", "while True: pass\n")]).await.expect("taken");
+    let report = bench.run(&suite).await;
+    assert_eq!((report.end, outcomes(&report)), (RunEnd::TimedOut, vec![Error, Error]));
+    assert!(report.cases[0].message.contains("before the work was loaded"), "{report:?}");
+}
+
+#[tokio::test]
+async fn work_that_feigns_progress_is_ended_with_its_suite_and_has_forged() {
+    let solution = "import os, time\nmark = open('/proc/self/cmdline').read().split('\\0')[3].encode()\n\
+                    def add(a, b):\n    while True:\n        for fd in range(1, 9):\n            try: os.write(fd, b'\\n' + mark + b' 0 {}\\n')\n            \
+                    except OSError: pass\n        time.sleep(0.1)\n";
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.py", solution)]).await.expect("taken");
+    let suite = TestSuite::cases(add().case_time(Duration::from_secs(1))).timeout(Duration::from_secs(3));
+    let report = bench.run(&suite).await;
+    assert_eq!((report.end, report.is_pass()), (RunEnd::TimedOut, false), "{report:?}");
+    assert!(!report.forgeries.is_empty(), "{report:?}");
 }
 
 #[tokio::test]

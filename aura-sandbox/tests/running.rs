@@ -3,10 +3,13 @@
 
 mod bench;
 
-use std::{fs, time::Duration};
+use std::{fs, num::NonZeroUsize, time::Duration};
 
-use aura_core::{ReportFormat, Sandbox, SandboxError, SourceFile, TestOutcome, TestSuite, evidence::RunEnd};
-use aura_sandbox::Limits;
+use aura_core::{
+    JobId, ReportFormat, Sandbox, SandboxError, SourceFile, TestOutcome, TestSuite, contract::Workspace,
+    evidence::RunEnd,
+};
+use aura_sandbox::{BackEnd, Limits, LocalSandbox};
 use bench::{Bench, sh};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,6 +66,61 @@ async fn dropping_the_future_ends_the_command() {
         () = bench.file_appears("pids") => {}
     }
     bench.assert_dead("pids", 2).await;
+}
+
+/// A sandbox that runs one suite at a time, and so many workspaces in it.
+#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+async fn one_at_a_time(workspaces: usize) -> (LocalSandbox, Vec<Workspace>) {
+    let sandbox = LocalSandbox::builder().back_ends([BackEnd::Unconfined]).at_once(NonZeroUsize::MIN).build().unwrap();
+    let mut all = Vec::new();
+    for _ in 0..workspaces {
+        all.push(sandbox.prepare(JobId::new(), 1, &[]).await.unwrap());
+    }
+    (sandbox, all)
+}
+
+#[tokio::test]
+async fn no_more_suites_are_run_at_once_than_the_sandbox_takes() {
+    let (sandbox, workspaces) = one_at_a_time(5).await;
+    let shared = tempfile::tempdir().unwrap();
+    // Whoever finds somebody else inside fails.
+    let lock = shared.path().join("lock");
+    let script =
+        format!("mkdir '{0}' && i=0 && while [ $i -lt 20000 ]; do i=$((i+1)); done && rmdir '{0}'", lock.display());
+    let suite = sh(&script);
+    let runs = workspaces.iter().map(|workspace| sandbox.run_tests(workspace, &suite));
+    for report in futures::future::join_all(runs).await {
+        let report = report.unwrap();
+        assert!(report.is_pass(), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_suites_time_begins_with_its_turn() {
+    let (sandbox, workspaces) = one_at_a_time(5).await;
+    // Together they take longer than each of them may.
+    let suite = sh("sleep 0.8").timeout(3 * SECOND);
+    let runs = workspaces.iter().map(|workspace| sandbox.run_tests(workspace, &suite));
+    for report in futures::future::join_all(runs).await {
+        assert!(report.unwrap().is_pass());
+    }
+}
+
+#[tokio::test]
+async fn whoever_gives_up_hands_the_turn_on() {
+    let (sandbox, workspaces) = one_at_a_time(2).await;
+    let [first, second] = workspaces.as_slice() else { panic!("two were made") };
+    let (endless, begun) = (sh("touch begun; while :; do :; done"), first.root.join("begun"));
+    let has_begun = async {
+        while !begun.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        report = sandbox.run_tests(first, &endless) => panic!("it ended: {report:?}"),
+        () = has_begun => {}
+    }
+    assert!(sandbox.run_tests(second, &sh("exit 0")).await.unwrap().is_pass());
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ text_enum!(
 /// - Nothing is written outside the workspace, whatever the work says; a path that leaves it refuses the whole work and
 ///   writes nothing.
 /// - `run_tests` ends within the suite's timeout plus a second, leaves no process behind, and keeps a bounded part of
-///   the output.
+///   the output. It may let a suite wait for its turn first, which is no part of the suite's time.
 /// - Says honestly what it isolates: the caller decides whether that is enough.
 /// - Dropping a future ends what it started.
 #[cfg_attr(feature = "mock", mockall::automock)]

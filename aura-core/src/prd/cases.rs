@@ -1,9 +1,11 @@
 //! Tests as data: calls with the answers that are right, which the code under test never sees.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{NewPrd, language::Language};
+use super::{NewPrd, language::Language, seconds, suite::TestSuite};
 use crate::error::{Error, Result};
 
 /// Calls of the work, with the answers that are right.
@@ -29,6 +31,10 @@ pub struct Cases {
     /// Inputs for which nobody knows what is right. A hash of what comes back tells whether two models' work behaves alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Input>,
+    /// Wall time after which one call or probe is ended, and the next one made. Absent: a quarter of what is left of the suite's time, and
+    /// an equal share of it once fewer than four are left. Building and loading the work are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds::maybe")]
+    pub case_time: Option<Duration>,
 }
 
 /// What is called.
@@ -117,7 +123,7 @@ impl Cases {
     /// Calls of anything.
     #[must_use]
     pub const fn of(call: Call) -> Self {
-        Self { call, cases: Vec::new(), probes: Vec::new() }
+        Self { call, cases: Vec::new(), probes: Vec::new(), case_time: None }
     }
 
     /// Adds a call and the value that is right for it.
@@ -145,6 +151,13 @@ impl Cases {
         self
     }
 
+    /// Ends each call after `time`, so that one that never comes back costs the others nothing (default: see [`Cases::case_time`]).
+    #[must_use]
+    pub const fn case_time(mut self, time: Duration) -> Self {
+        self.case_time = Some(time);
+        self
+    }
+
     fn with(mut self, input: Input, expected: Expected) -> Self {
         self.cases.push(Case { name: String::new(), input, expected });
         self
@@ -165,6 +178,9 @@ impl Cases {
     pub(super) fn check(&self) -> Result<()> {
         if self.size() > NewPrd::MAX_FILES {
             return Err(Error::invalid("tests.cases", format!("more than {} bytes as JSON", NewPrd::MAX_FILES)));
+        }
+        if self.case_time.is_some_and(|time| time.is_zero() || time > TestSuite::MAX_TIMEOUT) {
+            return Err(Error::invalid("tests.case_time", "must be more than 0 and at most 3600 seconds"));
         }
         if self.cases.is_empty() {
             return Err(Error::invalid("tests.cases", "is empty: give at least one call and what is right for it"));

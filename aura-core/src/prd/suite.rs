@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cases::Cases,
+    coverage::{CoverageFormat, CoverageReport},
     seconds,
     source::{SourceFile, check_files},
 };
@@ -78,6 +79,9 @@ pub struct Project {
     /// The ids of all tests as the report gives them. Where they are given, a report with one more or one less proves nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<String>,
+    /// Where it leaves word of the lines that it reached; a suite need not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageReport>,
 }
 
 impl TestSuite {
@@ -118,8 +122,7 @@ impl TestSuite {
         command: impl IntoIterator<Item = S>,
         report: ReportFormat,
     ) -> Self {
-        let command = command.into_iter().map(Into::into).collect();
-        Self::of(Tests::Project(Project { files, command, report, expected: Vec::new() }))
+        Self::of(Tests::Project(Project::new(files, command, report)))
     }
 
     /// Calls whose right answers never enter the sandbox.
@@ -169,7 +172,30 @@ impl TestSuite {
 }
 
 impl Project {
+    /// Any files and any command, without ids and without word of its coverage.
+    pub fn new<S: Into<String>>(
+        files: Vec<SourceFile>,
+        command: impl IntoIterator<Item = S>,
+        report: ReportFormat,
+    ) -> Self {
+        let command = command.into_iter().map(Into::into).collect();
+        Self { files, command, report, expected: Vec::new(), coverage: None }
+    }
+
+    /// Reads at this path, relative to the workspace, what share of the code the tests reached (default: nowhere).
+    #[must_use]
+    pub fn coverage(mut self, path: impl Into<String>, format: CoverageFormat) -> Self {
+        self.coverage = Some(CoverageReport { path: path.into(), format });
+        self
+    }
+
     fn check(&self) -> Result<()> {
+        if let Some(coverage) = &self.coverage {
+            coverage.check()?;
+            if self.files.iter().any(|file| file.path == coverage.path) {
+                return Err(Error::invalid("tests.coverage.path", "is one of the suite's own files"));
+            }
+        }
         if self.command.iter().all(|part| part.trim().is_empty()) {
             return Err(Error::invalid("tests.command", "is empty: name the program that runs the tests"));
         }

@@ -50,8 +50,6 @@ impl BeforeExec {
             let value = getrlimit(*resource).maximum.map_or(*value, |hard| hard.min(*value));
             setrlimit(*resource, Rlimit { current: Some(value), maximum: Some(value) })?;
         }
-        // A host that starts us at the lowest priority already needs no more.
-        let _ = rustix::process::nice(NICE);
         #[cfg(target_os = "linux")]
         for group in &self.groups {
             rustix::io::write(group, b"0")?;
@@ -62,6 +60,12 @@ impl BeforeExec {
             for kept in &self.kept {
                 rustix::io::fcntl_setfd(kept, rustix::io::FdFlags::empty())?;
             }
+        }
+        // Late, since the server's thread waits for all of this; and before a filter may refuse it. A host that starts us at the lowest
+        // priority already needs no more.
+        let _ = rustix::process::nice(NICE);
+        #[cfg(target_os = "linux")]
+        {
             if let Some(locked) = &self.locked {
                 locked.enter()?;
             }

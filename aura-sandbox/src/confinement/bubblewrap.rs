@@ -12,6 +12,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use seccompiler::BpfProgram;
 
 use super::{Task, filter, reach};
+use crate::runner::{COVERAGE, make_coverage};
 
 /// Where the work is shown inside, to be copied from: it cannot be the workspace, whose size has a bound.
 const SOURCE: &str = "/aura-work";
@@ -142,7 +143,23 @@ impl Line {
             std::os::unix::fs::chown(&report, user, user)?;
             self.add(["--perms", "0755", "--dir"]).add(report.parent()).add(["--bind"]).add([&report, &report]);
             self.add(["--ro-bind"]).add([task.work().as_path(), Path::new(SOURCE)]);
+            self.coverage(task, user)?;
         }
+        Ok(())
+    }
+}
+
+impl Line {
+    /// The one file of the workspace that outlives it, where the suite names one.
+    fn coverage(&mut self, task: &Task<'_>, user: Option<u32>) -> io::Result<()> {
+        let Some(path) = task.coverage else { return Ok(()) };
+        let kept = task.slot.join("report").join(COVERAGE);
+        make_coverage(&kept, user)?;
+        let folders: Vec<&str> = path.ancestors().collect();
+        for folder in folders {
+            self.add(["--perms", "0777", "--dir"]).add([task.work().join(folder)]);
+        }
+        self.add(["--bind"]).add([kept, task.work().join(path.as_str())]);
         Ok(())
     }
 }

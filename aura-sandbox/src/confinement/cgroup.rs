@@ -181,6 +181,16 @@ impl Cgroup {
         Some(Mebibytes(bytes.div_ceil(1 << 20)))
     }
 
+    /// How many of its processes the kernel ended because all of them together had come to the bound on memory; absent where it does
+    /// not tell.
+    pub(crate) fn killed_for_memory(&self) -> Option<u64> {
+        let text = self.get(match self.version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        })?;
+        text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+    }
+
     /// Processor time that was used.
     pub(crate) fn cpu(&self) -> Option<Duration> {
         match self.version {

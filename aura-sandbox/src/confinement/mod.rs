@@ -28,7 +28,7 @@ use std::{
 use aura_core::contract::Capabilities;
 use tokio::process::Command;
 
-use crate::Limits;
+use crate::{Limits, path::WorkPath};
 #[cfg(target_os = "linux")]
 pub(crate) use cgroup::Cgroup;
 pub(crate) use choice::choose;
@@ -56,6 +56,9 @@ pub(crate) struct Task<'a> {
     pub(crate) user: Option<u32>,
     /// Whether it sees the work and may leave a report; else it runs in an empty folder.
     pub(crate) with_work: bool,
+    /// Where in the workspace it leaves word of its coverage.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "it is read where it was left there"))]
+    pub(crate) coverage: Option<&'a WorkPath>,
 }
 
 impl Task<'_> {

@@ -159,6 +159,7 @@ fn try_out(confinement: &Confinement) -> Outcome {
         limits: &Limits::default(),
         user: confinement.lends_user().then(super::identity::unprivileged),
         with_work: true,
+        coverage: None,
     };
     let secret =
         CString::new(outside.path().join("secret").into_os_string().into_encoded_bytes()).map_err(io::Error::from);

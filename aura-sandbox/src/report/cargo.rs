@@ -179,7 +179,7 @@ mod tests {
             code: Some(code),
             stdout: stdout.as_bytes().to_vec(),
             stderr: stderr.as_bytes().to_vec(),
-            file: None,
+            ..Remains::default()
         };
         super::super::read(aura_core::ReportFormat::Cargo, &remains, sources)
     }

@@ -31,6 +31,16 @@ pub(crate) fn tail(bytes: &[u8], max: usize) -> String {
     text.get(from..).unwrap_or_default().to_owned()
 }
 
+/// The end of what was printed, and what this sandbox has to say: last, where a cut keeps it. Both in at most `max` bytes.
+pub(crate) fn with_notes(printed: &[u8], max: usize, notes: &[&str]) -> String {
+    let notes: Vec<String> =
+        notes.iter().filter(|note| !note.is_empty()).map(|note| format!("[aura: {note}]")).collect();
+    let notes = head(&notes.join("\n"), max);
+    let between = if printed.is_empty() || notes.is_empty() { "" } else { "\n" };
+    let room = max.saturating_sub(notes.len() + between.len());
+    format!("{}{between}{notes}", tail(printed, room))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

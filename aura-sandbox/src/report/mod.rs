@@ -2,16 +2,20 @@
 //! bounded, and what contradicts itself is unreadable rather than believed.
 
 mod cargo;
+mod coverage;
 mod excerpt;
 mod exit_code;
 mod junit;
+mod shortage;
 mod tap;
 
 use aura_core::{ReportFormat, TestCase, evidence::RunEnd};
 
 use crate::path::WorkPath;
 
-pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail};
+pub(crate) use coverage::read as coverage;
+pub(crate) use excerpt::{MAX_ID, MAX_MESSAGE, head, tail, with_notes};
+pub(crate) use shortage::Shortage;
 
 /// Most tests that a report may hold.
 pub(crate) const MAX_CASES: usize = 10_000;
@@ -29,12 +33,16 @@ pub(crate) struct Remains {
     pub(crate) stderr: Vec<u8>,
     /// The report file; absent when there is none, or when it is too large or no plain file.
     pub(crate) file: Option<Vec<u8>>,
+    /// Memory that ran out.
+    pub(crate) shortage: Option<Shortage>,
 }
 
 impl Remains {
     /// How the command ended, for people.
     pub(crate) fn ending(&self) -> String {
-        self.code.map_or_else(|| "ended by a signal".to_owned(), |code| format!("ended with exit code {code}"))
+        let how =
+            self.code.map_or_else(|| "was ended by a signal".to_owned(), |code| format!("ended with exit code {code}"));
+        self.shortage.map_or_else(|| how.clone(), |shortage| format!("{how} ({shortage})"))
     }
 }
 

@@ -15,7 +15,7 @@ const SAFE_PATH: &[&str] = &["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/s
 const SAFE_PATH: &[&str] = &[];
 
 /// The program to be run, and its whole environment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Environment {
     /// Where the program is.
     pub(super) program: PathBuf,

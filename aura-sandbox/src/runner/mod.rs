@@ -1,18 +1,15 @@
-//! Runs one test command and ends it: at its end, at a limit, or when nobody waits for it any more.
+//! Runs a suite: what its command needs is laid out, it is run, and what it left behind is read.
 
 mod cases;
+mod coverage;
 mod environment;
+mod execution;
 mod output;
 mod process;
 mod project;
+mod starter;
 
-use std::{
-    io,
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use aura_core::{
     Isolation, Project, ReportFormat, SandboxError, TestCase, TestReport, TestSuite, Tests, evidence::RunEnd,
@@ -21,31 +18,29 @@ use aura_core::{
 use crate::{
     Limits,
     beneath::Folder,
-    confinement::{Confinement, Task},
+    confinement::Confinement,
     path::WorkPath,
-    report::{self, MAX_REPORT, Remains},
+    report::{self, MAX_REPORT, Remains, Shortage},
     workspace::Slot,
 };
+use coverage::Coverage;
+pub(crate) use coverage::{COVERAGE, make as make_coverage};
 use environment::Environment;
-use output::Output;
-use process::{Running, Used};
-use tokio::{io::AsyncWriteExt as _, process::ChildStdin};
+use execution::{Executed, Streams, execute, start};
+use process::Used;
+pub(crate) use starter::Starter;
 
 /// What stands for the report's path in a command.
 const PLACEHOLDER: &str = "{report}";
 /// The report's name in its private folder.
 pub(crate) const REPORT: &str = "report.xml";
-/// How often the size of the workspace is looked at.
-const SIZE_EVERY: Duration = Duration::from_millis(500);
-/// How long what was printed is still read once the command has ended: a process that left the group may hold the
-/// pipe open for ever.
-const DRAIN: Duration = Duration::from_millis(200);
 /// How large a file such a look may write, in bytes.
 const PROBE_BYTES: u64 = 1 << 20;
 /// How long a look at the tools themselves may take.
 const PROBE: Duration = Duration::from_secs(20);
 
 /// Everything that a run needs, found before it starts.
+#[derive(Clone)]
 struct Prepared {
     argv: Vec<String>,
     environment: Environment,
@@ -56,16 +51,10 @@ struct Prepared {
     input: Vec<u8>,
     /// Whether it is run on the work, or in an empty folder and without a way to it.
     with_work: bool,
-}
-
-/// A command that has ended, with all processes of its group.
-struct Executed {
-    end: RunEnd,
-    wall: Duration,
-    remains: Remains,
-    used: process::Used,
-    /// The end of what was printed.
-    last: Vec<u8>,
+    /// Where the command leaves word of its coverage, in the workspace.
+    coverage: Option<WorkPath>,
+    /// Watches the answers of a caller.
+    pace: Option<cases::Pace>,
 }
 
 /// Where a suite is run.
@@ -77,6 +66,8 @@ pub(crate) struct Place {
     pub(crate) limits: Limits,
     /// What stands between the command and the host.
     pub(crate) confinement: Arc<Confinement>,
+    /// Who starts it.
+    pub(crate) starter: Arc<Starter>,
 }
 
 /// Runs a suite's tests on the work.
@@ -85,7 +76,8 @@ pub(crate) async fn run(place: &Place, suite: &TestSuite) -> Result<TestReport, 
         Tests::Project(project) => project::run(place, project, suite).await,
         Tests::Cases(cases) => cases::run(place, cases, suite).await,
     };
-    report.map(|report| TestReport { isolation: place.confinement.capabilities().isolation, ..report })
+    let isolation = place.confinement.capabilities().isolation;
+    report.map(|report| TestReport { isolation, ..report })
 }
 
 /// What one run of a project's command left.
@@ -96,6 +88,10 @@ struct Once {
     cases: Vec<TestCase>,
     /// What is wrong with its report; empty when nothing is.
     complaint: String,
+    /// Memory that ran out.
+    shortage: Option<Shortage>,
+    /// What share of the code it reached.
+    coverage: Coverage,
     /// The end of what was printed.
     last: Vec<u8>,
 }
@@ -106,15 +102,20 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         let (place, project) = (place.clone(), project.clone());
         crate::blocking(move || prepare(&place, &project)).await?
     };
-    let Executed { end, wall, remains, used, last } = execute(place, &prepared, timeout).await?;
+    let Executed { end, wall, remains, used, last, .. } = execute(place, &prepared, timeout).await?;
+    let shortage = remains.shortage;
+    let mut coverage = Coverage::default();
     let reading = if end == RunEnd::Finished {
-        let (format, report, counting) = (project.report, Arc::clone(&prepared.report), prepared.counting.clone());
-        let (remains, reading) = crate::blocking(move || {
-            let remains = Remains { file: read_report(&report), ..remains };
-            let reading = report::read(format, &remains, &counting);
-            Ok((remains, reading))
+        let (here, laid_out, format) = (place.clone(), prepared.clone(), project.report);
+        let written_as = project.coverage.as_ref().map(|report| report.format);
+        let (remains, reading, reached) = crate::blocking(move || {
+            let remains = Remains { file: read_report(&laid_out.report), ..remains };
+            let reading = report::read(format, &remains, &laid_out.counting);
+            let reached = written_as.map(|format| coverage::read(&here, &laid_out, format));
+            Ok((remains, reading, reached.unwrap_or_default()))
         })
         .await?;
+        coverage = reached;
         if reading.end == RunEnd::Unreadable || !proves_tools(format, &reading) {
             missing_tool(&prepared, place, &remains).await?;
         }
@@ -123,7 +124,7 @@ async fn once(place: &Place, project: &Project, timeout: Duration) -> Result<Onc
         None
     };
     let (end, cases, complaint) = reading.map_or((end, Vec::new(), String::new()), |r| (r.end, r.cases, r.complaint));
-    Ok(Once { end, wall, used, cases, complaint, last })
+    Ok(Once { end, wall, used, cases, complaint, shortage, coverage, last })
 }
 
 /// Whether a reading can only come from tools that are there: with an exit code alone, or a build that failed, it
@@ -150,13 +151,23 @@ fn prepare(place: &Place, suite: &Project) -> Result<Prepared, SandboxError> {
         let written = slot.work().write_over(path, file.text.as_bytes());
         written.map_err(|source| cannot(&format!("write the test file {path}"), source))?;
     }
+    let coverage = coverage::lay_out(slot.work(), suite)?;
     let Beside { report, report_path, home, temporary } = beside(place)?;
     let report_path = report_path.join(REPORT).to_string_lossy().into_owned();
     let mut argv: Vec<String> = suite.command.iter().map(|part| part.replace(PLACEHOLDER, &report_path)).collect();
     let program = argv.first_mut().ok_or_else(|| SandboxError::Unavailable("the test command is empty".to_owned()))?;
     let environment = Environment::find(program, suite.report, &home, &temporary)?;
     *program = environment.program.to_string_lossy().into_owned();
-    Ok(Prepared { argv, environment, counting, report: Arc::new(report), input: Vec::new(), with_work: true })
+    Ok(Prepared {
+        argv,
+        environment,
+        counting,
+        report: Arc::new(report),
+        input: Vec::new(),
+        with_work: true,
+        coverage,
+        pace: None,
+    })
 }
 
 /// The folders beside the workspace that a run has for itself.
@@ -188,108 +199,13 @@ fn read_report(folder: &Folder) -> Option<Vec<u8>> {
     folder.read(&WorkPath::parse(REPORT).ok()?, MAX_REPORT).ok().filter(|report| !report.is_empty())
 }
 
-async fn execute(place: &Place, prepared: &Prepared, timeout: Duration) -> Result<Executed, SandboxError> {
-    let Place { slot, limits, confinement } = place;
-    let task = task(&prepared.argv, &prepared.environment, place, prepared.with_work);
-    let started = confinement.command(&task).and_then(|mut confined| {
-        let stdin = if prepared.input.is_empty() { Stdio::null() } else { Stdio::piped() };
-        confined.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(confined)
-    });
-    let mut running = started.map_err(|source| not_started(&prepared.argv, source))?;
-    let feeding = feed(running.child().stdin.take(), &prepared.input);
-    let mut output = Output::of(running.child(), limits);
-    let started = Instant::now();
-    let deadline = tokio::time::sleep(timeout);
-    let growth = growth_past(slot, limits.workspace_bytes);
-    tokio::pin!(deadline, feeding, growth);
-    let (mut code, mut is_fed) = (None, false);
-    let end = loop {
-        tokio::select! {
-            biased;
-            () = &mut deadline => break RunEnd::TimedOut,
-            grown = &mut growth => {
-                grown?;
-                break RunEnd::TooMuchOutput;
-            }
-            () = &mut feeding, if !is_fed => is_fed = true,
-            within = output.read(), if output.is_open() => if !within {
-                break RunEnd::TooMuchOutput;
-            },
-            exited = running.wait() => {
-                code = exited.map_err(|source| SandboxError::Io {
-                    action: "wait for the test command".to_owned(),
-                    source: source.into(),
-                })?;
-                break RunEnd::Finished;
-            }
-        }
-    };
-    let wall = started.elapsed();
-    let used = running.end().await;
-    let within = tokio::time::timeout(DRAIN, output.drain()).await.unwrap_or(true);
-    let end = if end == RunEnd::Finished && !within { RunEnd::TooMuchOutput } else { end };
-    let output::Printed { stdout, stderr, last } = output.into_printed();
-    Ok(Executed { end, wall, remains: Remains { code, stdout, stderr, file: None }, used, last })
-}
-
-fn task<'a>(argv: &'a [String], environment: &'a Environment, place: &'a Place, with_work: bool) -> Task<'a> {
-    let (variables, tools) = (environment.variables.as_slice(), environment.tools.as_slice());
-    let Place { slot, limits, .. } = place;
-    Task { argv, variables, tools, slot: slot.path(), limits, user: slot.user(), with_work }
-}
-
-/// Writes what comes in, and closes it. A command that ends before it has read all of it is none the worse for that.
-async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
-    if let Some(mut stdin) = stdin
-        && let Err(error) = stdin.write_all(input).await
-    {
-        tracing::trace!(%error, "a test command did not read all of its input");
-    }
-}
-
-/// Returns once the attempt's folders have grown past the bound, in bytes or in depth.
-async fn growth_past(slot: &Arc<Slot>, bytes: u64) -> Result<(), SandboxError> {
-    loop {
-        tokio::time::sleep(SIZE_EVERY).await;
-        let slot = Arc::clone(slot);
-        if crate::blocking(move || Ok(holds_more_than(&slot, bytes))).await? {
-            return Ok(());
-        }
-    }
-}
-
-fn holds_more_than(slot: &Slot, bytes: u64) -> bool {
-    /// What an entry takes even when it is empty.
-    const ENTRY: u64 = 4096;
-    let mut total = 0_u64;
-    let walked = slot.folder().walk(&|_, _| false, &mut |entry| {
-        total = total.saturating_add(entry.length).saturating_add(ENTRY);
-        if total > bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
-    });
-    match walked {
-        Ok(()) => false,
-        Err(error) if matches!(error.kind(), io::ErrorKind::FileTooLarge | io::ErrorKind::Other) => true,
-        // A folder that the code under test has shut cannot be measured; each file in it has its own bound.
-        Err(error) => {
-            tracing::debug!(%error, "the size of a workspace could not be measured");
-            false
-        }
-    }
-}
-
-fn not_started(argv: &[String], source: io::Error) -> SandboxError {
-    let program = argv.first().map(String::as_str).unwrap_or_default();
-    SandboxError::Unavailable(format!("{program} cannot be started: {source}"))
-}
-
 /// A tool that is missing is nobody's failure. What the code under test printed is only a reason to look: the tool
 /// itself is asked, in an empty folder.
 async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> Result<(), SandboxError> {
     let (argv, environment) = (&prepared.argv, &prepared.environment);
     let place = &Place { limits: Limits { file_bytes: PROBE_BYTES, ..place.limits }, ..place.clone() };
     let confinement = &place.confinement;
-    let answers = async |argv: &[String]| answers(&task(argv, environment, place, false), confinement).await;
+    let answers = async |argv: &[String]| answers(place, prepared, argv).await;
     let stderr = String::from_utf8_lossy(&remains.stderr);
     if matches!(remains.code, Some(126 | 127)) {
         // A shell's word for a program that it cannot start; the work can say so too.
@@ -329,12 +245,11 @@ async fn missing_tool(prepared: &Prepared, place: &Place, remains: &Remains) -> 
     Ok(())
 }
 
-async fn answers(task: &Task<'_>, confinement: &Confinement) -> bool {
-    let started = confinement.command(task).and_then(|mut confined| {
-        confined.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Running::start(confined)
-    });
-    let Ok(mut running) = started else { return false };
+/// Whether a command in the place of a prepared one, and without the work, ends well.
+async fn answers(place: &Place, prepared: &Prepared, argv: &[String]) -> bool {
+    let look = Prepared { argv: argv.to_vec(), with_work: false, input: Vec::new(), pace: None, ..prepared.clone() };
+    let streams = || Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() };
+    let Ok(mut running) = start(place, &look, streams()).await else { return false };
     let code = tokio::time::timeout(PROBE, running.wait()).await;
     running.end().await;
     matches!(code, Ok(Ok(Some(0))))

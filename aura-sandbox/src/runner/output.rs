@@ -1,7 +1,5 @@
 //! Reads what a command prints, as it prints it, within a bound.
 
-use std::collections::VecDeque;
-
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, ChildStderr, ChildStdout},
@@ -14,7 +12,8 @@ use crate::Limits;
 pub(super) struct Output {
     stdout: Stream<ChildStdout>,
     stderr: Stream<ChildStderr>,
-    last: VecDeque<u8>,
+    /// The end of both streams, and before it what was not cut off yet.
+    last: Vec<u8>,
     kept: usize,
     room: usize,
 }
@@ -42,7 +41,7 @@ impl Output {
         Self {
             stdout: Stream::new(child.stdout.take()),
             stderr: Stream::new(child.stderr.take()),
-            last: VecDeque::new(),
+            last: Vec::new(),
             kept: limits.output_kept,
             room: limits.output_total,
         }
@@ -51,6 +50,11 @@ impl Output {
     /// Whether more can come.
     pub(super) const fn is_open(&self) -> bool {
         self.stdout.pipe.is_some() || self.stderr.pipe.is_some()
+    }
+
+    /// What it has printed so far.
+    pub(super) fn stdout(&self) -> &[u8] {
+        &self.stdout.all
     }
 
     /// Reads one piece; false when the bound is passed. Nothing is lost when the future is dropped.
@@ -63,9 +67,11 @@ impl Output {
         };
         let Some(left) = room.checked_sub(came.len()) else { return false };
         *room = left;
-        last.extend(came);
-        let over = last.len().saturating_sub(*kept);
-        last.drain(..over);
+        last.extend_from_slice(came);
+        // Cut off now and then, so that a byte is moved once or twice in all.
+        if last.len() > kept.saturating_mul(2) {
+            cut_to_end(last, *kept);
+        }
         true
     }
 
@@ -79,9 +85,15 @@ impl Output {
         true
     }
 
-    pub(super) fn into_printed(self) -> Printed {
-        Printed { stdout: self.stdout.all, stderr: self.stderr.all, last: self.last.into() }
+    pub(super) fn into_printed(mut self) -> Printed {
+        cut_to_end(&mut self.last, self.kept);
+        Printed { stdout: self.stdout.all, stderr: self.stderr.all, last: self.last }
     }
+}
+
+fn cut_to_end(text: &mut Vec<u8>, kept: usize) {
+    let over = text.len().saturating_sub(kept);
+    text.drain(..over);
 }
 
 impl<R: AsyncRead + Unpin> Stream<R> {

@@ -19,17 +19,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 pub(super) struct Used {
     pub(super) peak_memory: Option<Mebibytes>,
     pub(super) cpu: Option<Duration>,
+    /// Processes that the kernel ended because the run had come to its bound on memory.
+    pub(super) killed_for_memory: Option<u64>,
 }
 
 impl Used {
     /// What two runs one after the other used together.
     pub(super) fn and(self, next: Self) -> Self {
-        Self { peak_memory: self.peak_memory.max(next.peak_memory), cpu: sum(self.cpu, next.cpu) }
+        Self {
+            peak_memory: self.peak_memory.max(next.peak_memory),
+            cpu: either(self.cpu, next.cpu, Duration::saturating_add),
+            killed_for_memory: either(self.killed_for_memory, next.killed_for_memory, u64::saturating_add),
+        }
     }
 }
 
-fn sum(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
-    one.into_iter().chain(other).reduce(|one, other| one.saturating_add(other))
+fn either<T>(one: Option<T>, other: Option<T>, both: impl FnMut(T, T) -> T) -> Option<T> {
+    one.into_iter().chain(other).reduce(both)
 }
 
 /// A started command. Dropping it kills its whole group.
@@ -99,7 +105,11 @@ impl Running {
     #[cfg(target_os = "linux")]
     fn used(&self) -> Used {
         let cgroup = self.cgroup.as_ref();
-        Used { peak_memory: cgroup.and_then(Cgroup::peak_memory), cpu: cgroup.and_then(Cgroup::cpu) }
+        Used {
+            peak_memory: cgroup.and_then(Cgroup::peak_memory),
+            cpu: cgroup.and_then(Cgroup::cpu),
+            killed_for_memory: cgroup.and_then(Cgroup::killed_for_memory),
+        }
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -5,6 +5,7 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod bombs;
+mod memory;
 mod reaching;
 mod tools;
 

@@ -30,6 +30,21 @@ pub(super) enum Answer {
     Unsaid(String),
     /// The process ended instead, and how.
     Ended(String),
+    /// Nothing in all the time that it was given.
+    TimedOut(Duration),
+}
+
+/// Why a round of calls is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The process ended by itself, or was ended for what it wrote.
+    Itself,
+    /// It was ended because a call did not come back in this time.
+    Lost(Duration),
+    /// It was ended for a call that came back at the last moment.
+    BetweenCalls,
+    /// The suite's time was over while no call was being made.
+    OutOfTime,
 }
 
 /// What a function's caller tells.
@@ -96,8 +111,8 @@ impl Answers {
         (self.calls..self.asked()).map(|number| self.given.get(&number).and_then(Answer::hash)).collect()
     }
 
-    /// Takes the answers of one round. The first call without one is what ended the process.
-    pub(super) fn take(&mut self, remains: &Remains) {
+    /// Takes the answers of one round. The first call without one is what ended it.
+    pub(super) fn take(&mut self, remains: &Remains, ending: Ending) {
         let open: BTreeSet<usize> = self.open().into_iter().collect();
         let (mut seen, mut loading, mut is_ready) = (BTreeSet::new(), None, false);
         for line in remains.stdout.split(|byte| *byte == b'\n') {
@@ -122,16 +137,21 @@ impl Answers {
                 None => self.forged(format_args!("an answer to no call"), rest),
             }
         }
+        if ending == Ending::BetweenCalls || (ending == Ending::OutOfTime && is_ready) {
+            return;
+        }
         // A compiler says first what is wrong, a program at last.
         let said = match is_ready {
             true => tail(&remains.stderr, SHOWN),
             false => head(&String::from_utf8_lossy(&remains.stderr), SHOWN),
         };
-        let ended = Answer::Ended(match (loading, said.trim()) {
-            (Some(why), _) => format!("the work could not be loaded: it {why}"),
-            (None, "") => format!("the process {}", remains.ending()),
-            (None, said) => format!("the process {}: {said}", remains.ending()),
-        });
+        let ended = match (ending, loading, said.trim()) {
+            (_, Some(why), _) => Answer::Ended(format!("the work could not be loaded: it {why}")),
+            (Ending::Lost(waited), ..) => Answer::TimedOut(waited),
+            (Ending::OutOfTime, ..) => Answer::Ended("the suite's time was over before the work was loaded".to_owned()),
+            (_, None, "") => Answer::Ended(format!("the process {}", remains.ending())),
+            (_, None, said) => Answer::Ended(format!("the process {}: {said}", remains.ending())),
+        };
         for number in open.into_iter().filter(|number| !seen.contains(number)) {
             self.given.insert(number, ended.clone());
             // Where the work could not be loaded or built, nothing can be called: the rest would end in the same way.
@@ -178,6 +198,11 @@ impl Answer {
         }
     }
 
+    /// Whether the work was refused memory, and could still say so.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Raised(kinds, _) if kinds.iter().any(|kind| kind == "MemoryError"))
+    }
+
     /// For people.
     pub(super) fn text(&self) -> String {
         match self {
@@ -192,6 +217,7 @@ impl Answer {
             }
             Self::Unsaid(what) => format!("returned what JSON cannot say: {}", head(what, SHOWN)),
             Self::Ended(how) => format!("did not come back: {how}"),
+            Self::TimedOut(waited) => format!("timed out: no answer within {:.1} s", waited.as_secs_f64()),
         }
     }
 
@@ -201,7 +227,7 @@ impl Answer {
             Self::Returned(value, _) => format!("returned {value}"),
             Self::Raised(kinds, _) => format!("raised {}", kinds.first().map_or("", String::as_str)),
             Self::Printed(code, printed) => format!("printed {code:?} {}", STANDARD.encode(printed)),
-            Self::Unsaid(_) | Self::Ended(_) => return None,
+            Self::Unsaid(_) | Self::Ended(_) | Self::TimedOut(_) => return None,
         };
         Some(Sha256::digest(what).iter().map(|byte| format!("{byte:02x}")).collect())
     }

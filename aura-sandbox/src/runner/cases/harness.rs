@@ -71,6 +71,8 @@ pub(super) fn prepare(place: &Place, cases: &Cases, mark: &str, open: &[usize]) 
         report: Arc::new(report),
         input: calls.into_bytes(),
         with_work: true,
+        coverage: None,
+        pace: None,
     })
 }
 

@@ -26,9 +26,20 @@ const FLAGS: &[&str] = &[
     "--disable-warnings",
     "--strict-markers",
     "--continue-on-collection-errors",
+    "--cov-branch",
 ];
-const VALUED: &[&str] =
-    &["--tb=", "--junitxml=", "--junit-xml=", "--maxfail=", "--durations=", "--color=", "--capture=", "-r"];
+const VALUED: &[&str] = &[
+    "--tb=",
+    "--junitxml=",
+    "--junit-xml=",
+    "--maxfail=",
+    "--durations=",
+    "--color=",
+    "--capture=",
+    "--cov=",
+    "--cov-report=",
+    "-r",
+];
 const PLUGINS: &[&str] = &["no:cacheprovider", "no:randomly", "no:xdist"];
 const PYTHON_FLAGS: &[&str] = &["-B", "-E", "-I", "-S", "-s", "-u"];
 

@@ -27,10 +27,9 @@ use self::{
     restore::Before,
     twins::Judged,
 };
-use super::{Once, Place, once, process::Used};
+use super::{Once, Place, coverage::Coverage, once, process::Used};
 use crate::{
-    Limits,
-    report::{head, tail},
+    report::{Shortage, with_notes},
     steering,
     workspace::Slot,
 };
@@ -56,7 +55,8 @@ async fn run_plain(
     tests: Option<&[Planned]>,
     why: &str,
 ) -> Result<TestReport, SandboxError> {
-    let Once { mut end, wall, used, mut cases, mut complaint, last } = once(place, project, suite.timeout).await?;
+    let Once { mut end, wall, used, mut cases, mut complaint, shortage, coverage, last } =
+        once(place, project, suite.timeout).await?;
     if end == RunEnd::Finished {
         let names: Vec<&str> = tests.iter().copied().flatten().map(|test| test.id.as_str()).collect();
         let checked = match tests {
@@ -72,10 +72,12 @@ async fn run_plain(
             }
         };
     }
-    let output = with_notes(&last, &place.limits, &[complaint.as_str(), why]);
+    let output =
+        with_notes(&last, place.limits.output_kept, &[complaint.as_str(), &said(shortage), &coverage.complaint, why]);
     let report = TestReport::of(cases, EvidenceStrength::SameProcess);
-    let Used { peak_memory, cpu } = used;
-    Ok(TestReport { end, wall, fast_enough: wall <= suite.fast_enough, peak_memory, cpu, output, ..report })
+    let Used { peak_memory, cpu, .. } = used;
+    let (fast_enough, coverage) = (wall <= suite.fast_enough, coverage.share);
+    Ok(TestReport { end, wall, fast_enough, peak_memory, cpu, output, coverage, ..report })
 }
 
 /// Runs every copy, and puts the tests themselves together from them.
@@ -98,10 +100,14 @@ async fn run_planned(
         ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
     };
     let (mut longest, mut used, mut sorted, mut stopped) = (Duration::ZERO, Used::default(), Vec::new(), None);
+    let (mut short, mut reached) = (None, Coverage::default());
     for run in &plan.runs {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
-        let Once { end, wall, used: round, cases, complaint, last } = once(place, &copy, left).await?;
+        let Once { end, wall, used: round, cases, complaint, shortage, coverage, last } =
+            once(place, &copy, left).await?;
+        short = short.or(shortage);
+        reached = reached.or(coverage);
         longest = longest.max(wall);
         used = used.and(round);
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
@@ -116,7 +122,7 @@ async fn run_planned(
             }
             Err(complaint) => {
                 let copies = "some tests are copies under other names, and expect something wrong";
-                let output = with_notes(&last, &place.limits, &[complaint.as_str(), copies]);
+                let output = with_notes(&last, place.limits.output_kept, &[complaint.as_str(), &said(short), copies]);
                 let end = if end == RunEnd::Finished { RunEnd::Unreadable } else { end };
                 let wall = if end == RunEnd::TimedOut { started.elapsed() } else { longest };
                 stopped = Some(ended(end, wall, output));
@@ -141,16 +147,22 @@ async fn run_planned(
         return Ok(stopped);
     }
     let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
-    let notes: Vec<&str> = notes.iter().map(String::as_str).collect();
+    let short = said(short);
+    let notes: Vec<&str> =
+        [short.as_str(), reached.complaint.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
     let wrong = void.or_else(|| ids::check(&project.expected, &cases));
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
-        return Ok(ended(RunEnd::Unreadable, longest, with_notes(&[], &place.limits, &[wrong.as_str()])));
+        return Ok(ended(
+            RunEnd::Unreadable,
+            longest,
+            with_notes(&[], place.limits.output_kept, &[wrong.as_str(), &short]),
+        ));
     }
-    let output = with_notes(failures(&cases).as_bytes(), &place.limits, &notes);
+    let output = with_notes(failures(&cases).as_bytes(), place.limits.output_kept, &notes);
     let fast_enough = longest <= suite.fast_enough;
-    let Used { peak_memory, cpu } = used;
+    let Used { peak_memory, cpu, .. } = used;
     let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
-    Ok(TestReport { wall: longest, fast_enough, output, ..report })
+    Ok(TestReport { wall: longest, fast_enough, output, coverage: reached.share, ..report })
 }
 
 /// The files, with some in place of those at the same path.
@@ -159,14 +171,9 @@ fn replaced(files: &[SourceFile], by: &[SourceFile]) -> Vec<SourceFile> {
     kept.chain(by).cloned().collect()
 }
 
-/// The end of what was printed, and what this sandbox has to say: last, where a cut keeps it.
-fn with_notes(printed: &[u8], limits: &Limits, notes: &[&str]) -> String {
-    let notes: Vec<String> =
-        notes.iter().filter(|note| !note.is_empty()).map(|note| format!("[aura: {note}]")).collect();
-    let notes = head(&notes.join("\n"), limits.output_kept);
-    let between = if printed.is_empty() || notes.is_empty() { "" } else { "\n" };
-    let room = limits.output_kept.saturating_sub(notes.len() + between.len());
-    format!("{}{between}{notes}", tail(printed, room))
+/// For people; nothing when there was enough.
+fn said(shortage: Option<Shortage>) -> String {
+    shortage.map(|shortage| shortage.to_string()).unwrap_or_default()
 }
 
 /// What the tests themselves said when they failed: what all copies printed would tell of twins too.

@@ -163,7 +163,16 @@ fn prepare(place: &Place, project: &Project, pytest: &Pytest) -> Result<Result<F
     };
     let argv = [&environment.program.to_string_lossy(), "-I", "-c", PROGRAM].map(str::to_owned).to_vec();
     let report = Arc::new(report);
-    let prepared = Prepared { argv, environment, counting: Vec::new(), report, input, with_work: false };
+    let prepared = Prepared {
+        argv,
+        environment,
+        counting: Vec::new(),
+        report,
+        input,
+        with_work: false,
+        coverage: None,
+        pace: None,
+    };
     Ok(Ok((prepared, pristine)))
 }
 

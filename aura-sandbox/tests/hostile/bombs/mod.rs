@@ -58,53 +58,39 @@ async fn over(back_end: BackEnd, word: &str, program: &str) -> aura_core::TestRe
 }
 
 async fn a_fork_bomb_is_over(back_end: BackEnd) {
-    let program = "import os\nfor _ in range(5):\n    try: os.fork()\n    except OSError: pass\nwhile True:\n    try: os.fork()\n    \
-                   except OSError: pass\n";
-    assert_eq!(over(back_end, "fork-bomb", program).await.end, RunEnd::TimedOut);
+    assert_eq!(over(back_end, "fork-bomb", include_str!("fork.py")).await.end, RunEnd::TimedOut);
 }
 
 async fn a_memory_bomb_is_over(back_end: BackEnd) {
-    let program = "x = []\nwhile True: x.append(bytearray(b'x' * 10_000_000))\n";
-    let report = over(back_end, "memory-bomb", program).await;
+    let report = over(back_end, "memory-bomb", include_str!("memory.py")).await;
     assert!(!report.is_pass() && report.end == RunEnd::Finished, "{report:?}");
 }
 
 async fn many_small_memory_bombs_are_over(back_end: BackEnd) {
-    // Each stays below the limit; together they are twice as large.
-    let program = "import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        x = bytearray(b'x' * 100_000_000)\n        \
-                   time.sleep(60)\n        os._exit(0)\ntime.sleep(1)\n";
-    let report = over(back_end, "memory-bombs", program).await;
+    let report = over(back_end, "memory-bombs", include_str!("memory_together.py")).await;
     assert!(report.peak_memory.is_none_or(|peak| peak.0 <= 300), "{:?}", report.peak_memory);
 }
 
 async fn a_disk_bomb_is_over(back_end: BackEnd) {
-    let program = "import itertools\nfor n in itertools.count():\n    with open('f%d' % n, 'wb') as f: f.write(b'x' * 1_000_000)\n";
-    let report = over(back_end, "disk-bomb", program).await;
+    let report = over(back_end, "disk-bomb", include_str!("disk.py")).await;
     assert!(!report.is_pass(), "{report:?}");
     // Refused by the kernel, or seen when it had grown.
     assert!(matches!(report.end, RunEnd::Finished | RunEnd::TooMuchOutput), "{report:?}");
 }
 
 async fn an_endless_loop_is_over(back_end: BackEnd) {
-    let program = "import signal\nfor n in range(1, 32):\n    try: signal.signal(n, signal.SIG_IGN)\n    except (OSError, ValueError): \
-                   pass\nwhile True: pass\n";
-    assert_eq!(over(back_end, "endless", program).await.end, RunEnd::TimedOut);
+    assert_eq!(over(back_end, "endless", include_str!("endless.py")).await.end, RunEnd::TimedOut);
 }
 
 async fn a_detached_grandchild_that_ignores_signals_is_over(back_end: BackEnd) {
-    let program = "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork() == 0:\n    os.setsid()\n    \
-                   if os.fork() == 0:\n        os.closerange(0, 3)\n        while True: time.sleep(60)\n    os._exit(0)\nos.wait()\n";
-    assert!(over(back_end, "detached", program).await.is_pass());
+    assert!(over(back_end, "detached", include_str!("detached.py")).await.is_pass());
 }
 
 async fn a_process_that_stops_itself_is_over(back_end: BackEnd) {
-    let program = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\n";
-    let report = over(back_end, "stops", program).await;
+    let report = over(back_end, "stops", include_str!("stops.py")).await;
     assert!(!report.is_pass() && report.end == RunEnd::TimedOut, "{report:?}");
 }
 
 async fn the_group_stopped_by_itself_is_over(back_end: BackEnd) {
-    let program = "import os, signal\nfor _ in range(3):\n    if os.fork() == 0:\n        while True: os.kill(os.getpid(), \
-                   signal.SIGSTOP)\nos.kill(0, signal.SIGSTOP)\nwhile True: pass\n";
-    assert!(!over(back_end, "group-stops", program).await.is_pass());
+    assert!(!over(back_end, "group-stops", include_str!("group_stops.py")).await.is_pass());
 }
