@@ -133,6 +133,9 @@ pub struct TestReport {
     /// Attempts of the work to fake its result, each with its proof. One is enough: nothing else in the report counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forgeries: Vec<String>,
+    /// Tests that the work was given and had changed or removed, by their paths. They were put back before anything was run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<String>,
     /// For each probe of the suite, a hash of what came back; absent where nothing did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub behaviour: Vec<Option<String>>,
@@ -157,6 +160,7 @@ impl TestReport {
             cpu: None,
             output: String::new(),
             forgeries: Vec::new(),
+            restored: Vec::new(),
             behaviour: Vec::new(),
             coverage: None,
         }

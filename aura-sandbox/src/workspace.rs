@@ -22,6 +22,8 @@ const WORK: &str = "work";
 struct TestFiles {
     base: BTreeMap<WorkPath, Vec<u8>>,
     touched: BTreeSet<WorkPath>,
+    /// Those of the base that the work had changed or removed, and that were put back.
+    restored: BTreeSet<WorkPath>,
 }
 
 /// `<root>/<job>-<attempt>-<random>/`, for its owner only, with `work/` and private folders in it. Removed on drop.
@@ -119,12 +121,24 @@ impl Slot {
         if !counting.is_empty() {
             for path in std::mem::take(&mut tests.touched) {
                 match tests.base.get(&path) {
-                    Some(text) => self.work.write_over(&path, text)?,
+                    Some(text) => {
+                        let is_same = self.work.read(&path, text.len() as u64).is_ok_and(|now| now == *text);
+                        if !is_same {
+                            self.work.write_over(&path, text)?;
+                            tests.restored.insert(path);
+                        }
+                    }
                     None => self.work.remove(&path)?,
                 }
             }
         }
         Ok(counting)
+    }
+
+    /// The tests that the work was given and had changed or removed, as far as they have been put back.
+    pub(crate) fn restored(&self) -> Vec<String> {
+        let tests = self.tests.lock().unwrap_or_else(PoisonError::into_inner);
+        tests.restored.iter().map(|path| path.as_str().to_owned()).collect()
     }
 
     /// The test files among those that the work started from, as they were then.

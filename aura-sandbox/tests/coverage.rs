@@ -1,6 +1,5 @@
 //! What share of the code a suite says that it reached: read like its report, shown, and no part of what is decided.
 #![cfg(unix)]
-#![expect(clippy::expect_used, reason = "a test ends by panicking")]
 
 mod bench;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aura_core::{Cases, EvidenceStrength, SandboxError, TestOutcome, TestReport, TestSuite, evidence::RunEnd};
 use aura_sandbox::{BackEnd, Limits};
-use bench::Bench;
+use bench::{Bench, everywhere};
 use serde_json::json;
 
 const ATTACKS: &str = include_str!("forging/attacks.py");
@@ -66,7 +66,11 @@ fn score(report: &TestReport) -> f64 {
 }
 
 async fn by(suite: &TestSuite, solution: &str) -> TestReport {
-    let bench = Bench::new().await;
+    behind(BackEnd::Unconfined, suite, solution).await
+}
+
+async fn behind(back_end: BackEnd, suite: &TestSuite, solution: &str) -> TestReport {
+    let bench = Bench::behind(back_end, Limits::default(), &[]).await;
     bench.apply(&[("solution.py", solution)]).await.expect("the work is taken");
     bench.run(&suite.clone().timeout(Duration::from_secs(60))).await
 }
@@ -75,15 +79,24 @@ fn solution(name: &str) -> &'static str {
     attacks().find(|(other, _)| *other == name).map_or_else(|| panic!("there is no {name}"), |(_, text)| text)
 }
 
-/// Half of the attacks, so that two tests share the work.
+/// Runs every attack of a half, so that two tests share the work: each behind one back end, in turns, or with `AURA_FORGE_ALL` behind
+/// every one.
 async fn no_attack_of_a_half_passes(half: usize) {
-    let suite = suite();
+    let (suite, back_ends) = (suite(), everywhere());
+    let every = std::env::var_os("AURA_FORGE_ALL").is_some();
     let mut wrong = Vec::new();
-    for (name, text) in attacks().filter(|(name, _)| !is_control(name)).skip(half).step_by(2) {
-        let report = by(&suite, text).await;
-        let honest = if name.starts_with("KNOWS") { 1.0 / 18.0 } else { 0.0 };
-        if report.is_pass() || score(&report) > honest {
-            wrong.push(format!("{name}: {report:#?}"));
+    for (n, (name, text)) in attacks().filter(|(name, _)| !is_control(name)).skip(half).step_by(2).enumerate() {
+        for (turn, back_end) in back_ends.iter().enumerate() {
+            if !every && turn != n % back_ends.len() {
+                continue;
+            }
+            let report = behind(*back_end, &suite, text).await;
+            // Work that can do nothing passes the one test that wants an error; so does an attack that a back end stops.
+            let may_err = name.starts_with("KNOWS") || *back_end != BackEnd::Unconfined;
+            let honest = if may_err { 1.0 / 18.0 } else { 0.0 };
+            if report.is_pass() || score(&report) > honest {
+                wrong.push(format!("{back_end}: {name}: {report:#?}"));
+            }
         }
     }
     forget();
@@ -115,27 +128,32 @@ async fn no_attack_on_cases_passes() {
         .case([json!(1), json!(2)], json!(3))
         .case([json!("a"), json!("b")], json!("ab"))
         .case([json!([1]), json!([2])], json!([1, 2]));
-    for (name, text) in attacks().filter(|(name, _)| !is_control(name)) {
-        let report = by(&TestSuite::cases(cases.clone()).timeout(Duration::from_secs(10)), text).await;
-        // Some are right about 1 + 2, which a model may know.
-        assert!(!report.is_pass() && report.count(TestOutcome::Passed) <= 1, "{name}: {report:?}");
-        assert_eq!(report.strength, EvidenceStrength::SplitProcess);
+    let suite = TestSuite::cases(cases).timeout(Duration::from_secs(10));
+    for back_end in everywhere() {
+        for (name, text) in attacks().filter(|(name, _)| !is_control(name)) {
+            let report = behind(back_end, &suite, text).await;
+            // Some are right about 1 + 2, which a model may know.
+            assert!(!report.is_pass() && report.count(TestOutcome::Passed) <= 1, "{back_end}: {name}: {report:?}");
+            assert_eq!(report.strength, EvidenceStrength::SplitProcess);
+        }
     }
 }
 
 #[tokio::test]
 async fn files_that_steer_tests_are_refused_before_anything_runs() {
-    for (path, text) in FILES {
-        let bench = Bench::new().await;
-        let taken = bench.apply(&[("solution.py", "def add(a, b): return None\n"), (path, text)]).await;
-        assert!(matches!(taken, Err(SandboxError::Hostile(_))), "{path}: {taken:?}");
+    for back_end in everywhere() {
+        for (path, text) in FILES {
+            let bench = Bench::behind(back_end, Limits::default(), &[]).await;
+            let taken = bench.apply(&[("solution.py", "def add(a, b): return None\n"), (path, text)]).await;
+            assert!(matches!(taken, Err(SandboxError::Hostile(_))), "{path}: {taken:?}");
+        }
+        let bench = Bench::behind(back_end, Limits::default(), &[]).await;
+        let work = [("solution.py", "def add(a, b): return None\n"), ("test_solution.py", "def test_small(): pass\n")];
+        bench.apply(&work).await.expect("tests of its own are taken, and replaced");
+        let report = bench.run(&suite()).await;
+        assert_eq!((score(&report), report.cases.len()), (0.0, COUNT), "{report:?}");
+        assert!(bench.read("test_solution.py").starts_with(TESTS));
     }
-    let bench = Bench::new().await;
-    let work = [("solution.py", "def add(a, b): return None\n"), ("test_solution.py", "def test_small(): pass\n")];
-    bench.apply(&work).await.expect("tests of its own are taken, and replaced");
-    let report = bench.run(&suite()).await;
-    assert_eq!((score(&report), report.cases.len()), (0.0, COUNT), "{report:?}");
-    assert!(bench.read("test_solution.py").starts_with(TESTS));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Workers and validators: claim, keep alive, hand in, hand back, judge.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{CODE, TESTS, assigned, with_models};
+use crate::{CODE, House, TESTS, assigned, with_models};
 
 #[tokio::test]
 async fn a_worker_of_the_users_document_drives_a_job_from_submission_to_validated() {
@@ -102,6 +102,46 @@ async fn a_batch_claim_brings_jobs_with_their_tokens_and_every_write_is_fenced_b
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": ["nobody"] })).await.refused(404);
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": [] })).await.refused(422);
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": ["ollama"], "max": 1001 })).await.refused(422);
+    house.close().await;
+}
+
+/// A job from its submission to its one run, with these details in its worker's report.
+async fn run_of(house: &House, details: &Value) -> Value {
+    let (id, model) = assigned(house, json!({ "prompt": "Write add(a, b)", "tests": TESTS })).await;
+    house.post(&format!("/jobs/{id}/claim"), &json!("w1")).await.accepted(200);
+    let piece =
+        json!({ "job_id": id, "artifact_type": "result", "artifact": "```python\ndef add(a, b): return 0\n```" });
+    house.post(&format!("/models/{model}/artifact"), &piece).await.accepted(201);
+    let report = json!({ "worker_id": "w1", "success": true, "details": details });
+    house.post(&format!("/jobs/{id}/report"), &report).await.accepted(200);
+    let runs = format!("/jobs/{id}/runs");
+    house.until(&runs, |runs| runs.as_array().is_some_and(|runs| !runs.is_empty())).await[0].clone()
+}
+
+#[tokio::test]
+async fn figures_that_a_worker_sends_of_its_own_work_are_refused_or_change_nothing() {
+    let house = with_models(&["employee_ollama"]).await;
+    let figures = json!({ "score": 1.0, "attainable": 1.0, "success": true, "strength": "split_process", "penalties": 0,
+                          "signals": { "test_score": 1.0, "cross_model_agreement": 1.0, "docs_quality": 1.0 },
+                          "tests": { "passed": 9, "total": 9, "coverage": 1.0 }, "forgeries": [], "counts": true });
+    let (plain, claimed) = (run_of(&house, &json!({})).await, run_of(&house, &figures).await);
+    for figure in ["score", "attainable", "success", "strength", "counts"] {
+        assert_eq!(plain[figure], claimed[figure], "{figure}: {claimed}");
+    }
+    for figure in ["signals", "penalties"] {
+        assert_eq!(plain["details"][figure], claimed["details"][figure], "{figure}: {claimed}");
+    }
+    assert_eq!(claimed["details"]["signals"]["cross_model_agreement"], Value::Null, "nobody else worked on it");
+    assert_eq!((&claimed["success"], &claimed["details"]["signals"]["test_score"]), (&json!(false), &json!(0.0)));
+    let id = claimed["job_id"].as_str().expect("an id");
+    house.post(&format!("/jobs/{id}/runs"), &figures).await.refused(405);
+    for nowhere in ["/model_runs", "/runs", "/model_scores", "/promotions"] {
+        let answer = house.post(nowhere, &figures).await;
+        assert!(matches!(answer.status, 404 | 405), "{nowhere}: {}", answer.status);
+    }
+    let row = json!({ "job_id": id, "artifact_type": "run", "artifact": figures });
+    house.post("/models/ollama/artifact", &row).await.refused(422);
+    assert_eq!(house.get(&format!("/jobs/{id}/runs")).await.json().as_array().map(Vec::len), Some(1));
     house.close().await;
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn run(place: &Place, suite: &TestSuite) -> Result<TestReport, 
         Tests::Cases(cases) => cases::run(place, cases, suite).await,
     };
     let isolation = place.confinement.capabilities().isolation;
-    report.map(|report| TestReport { isolation, ..report })
+    report.map(|report| TestReport { isolation, restored: place.slot.restored(), ..report })
 }
 
 /// What one run of a project's command left.

@@ -18,6 +18,14 @@ pub(crate) struct Bench {
     pub(crate) workspace: Workspace,
 }
 
+/// Every back end that this system can offer.
+pub(crate) fn everywhere() -> Vec<BackEnd> {
+    match cfg!(target_os = "linux") {
+        true => vec![BackEnd::Bubblewrap, BackEnd::Landlock, BackEnd::Unconfined],
+        false => vec![BackEnd::Unconfined],
+    }
+}
+
 /// A suite that is a line of shell.
 pub(crate) fn sh(script: &str) -> TestSuite {
     TestSuite::project(Vec::new(), ["sh", "-c", script], ReportFormat::ExitCode)

@@ -7,7 +7,7 @@ use crate::{
     Actor, HrAction, JobId, JobStatus, Model, ModelId, Standing, StoreError,
     audit::Action,
     conformance::StoreHarness,
-    contract::store::{Assignment, Claim, ClaimedJob, ModelLoad, Next, StandingChange, Wanted},
+    contract::store::{Assignment, Claim, ClaimedJob, ModelLoad, Next, Schedulable, StandingChange, Wanted},
     job::Door,
 };
 
@@ -138,7 +138,8 @@ pub async fn siblings_are_the_models_of_live_jobs_of_the_same_prd(harness: &impl
     let asked = [panel.jobs[3], panel.jobs[0], other.jobs[0], JobId::new()];
     assert_eq!(siblings(&asked).await, expected, "validated and assigned ones, each once; not the failed one");
     assert_eq!(siblings(&[]).await, []);
-    let (queued, mut with) = scene.store.schedulable_with_siblings(100).await.expect("readable");
+    let Schedulable { jobs: queued, siblings: mut with } =
+        scene.store.schedulable_with_siblings(100).await.expect("readable");
     assert_eq!(queued, scene.store.schedulable(100).await.expect("readable"));
     assert!(!queued.is_empty(), "some of the panel still wait");
     with.sort_unstable();

@@ -145,6 +145,15 @@ pub struct ClaimedJob {
     pub prd: Prd,
 }
 
+/// What the scheduler decides on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedulable {
+    /// Queued jobs, oldest first.
+    pub jobs: Vec<Job>,
+    /// Which models have live jobs of their PRDs.
+    pub siblings: Vec<(PrdId, ModelId)>,
+}
+
 /// What came of assignments, and of the claims behind them.
 #[derive(Debug)]
 pub struct Dispatched {
@@ -200,11 +209,11 @@ pub trait JobStore: fmt::Debug + Send + Sync {
     async fn siblings(&self, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError>;
 
     /// Queued jobs as [`schedulable`](Self::schedulable) lists them, with their [`siblings`](Self::siblings).
-    async fn schedulable_with_siblings(&self, limit: u32) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+    async fn schedulable_with_siblings(&self, limit: u32) -> Result<Schedulable, StoreError> {
         let jobs = self.schedulable(limit).await?;
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let siblings = self.siblings(&ids).await?;
-        Ok((jobs, siblings))
+        Ok(Schedulable { jobs, siblings })
     }
 
     /// How busy each model is.

@@ -22,7 +22,7 @@ pub use audit::AuditStore;
 pub use duties::{Duty, DutyStore, News, Term};
 pub use jobs::{
     Assignment, Claim, ClaimedJob, Dispatched, Expired, JobCount, JobFilter, JobStore, ModelLoad, NewPrdRecord,
-    Submitted, Wanted,
+    Schedulable, Submitted, Wanted,
 };
 pub use models::{ModelStore, StandingChange};
 pub use runs::{ArtifactBatch, Judgement, Next, RunFilter, RunStore};

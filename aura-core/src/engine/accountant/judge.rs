@@ -1,6 +1,9 @@
 //! What becomes of a submitted job: pure, from what was handed in and what the examination showed.
 
-use super::{details::count, examine::Examination};
+use super::{
+    details::count,
+    examine::{Examination, full_penalty},
+};
 use crate::{
     artifact::Submission,
     contract::store::Next,
@@ -40,7 +43,7 @@ pub(crate) fn counts(is_stub: bool, asked_for_tests: bool, tests: &TestEvidence,
     !is_stub && (tests.report().is_some() || (asked_for_tests && !accepted))
 }
 
-/// Accepts work that was handed in as done, is not empty, is not punished, and does not fail its tests.
+/// Accepts work that was handed in as done, is not empty, is not punished in full, and does not fail its tests.
 pub(crate) fn decide(case: &Case<'_>) -> Decision {
     let (accepted, why) = verdict_on(case);
     let next = if accepted {
@@ -57,7 +60,7 @@ fn verdict_on(case: &Case<'_>) -> (bool, String) {
     if !case.delivery.success {
         return (false, failure_said(case.delivery));
     }
-    if let Some(mark) = case.examination.penalties.first() {
+    if let Some(mark) = case.examination.penalties.iter().find(|mark| mark.weight >= full_penalty()) {
         return (false, mark.reason.clone());
     }
     if let Some(refused) = &case.examination.refused {

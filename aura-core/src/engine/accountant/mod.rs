@@ -236,7 +236,11 @@ impl Accountant {
     async fn raise_alerts(&self, one: &Handed, examination: &Examination) {
         let mut alerts = Vec::new();
         for mark in &examination.penalties {
-            alerts.push((Severity::Critical, "hostile_work", format!("{}: {}", one.model.profile.name, mark.reason)));
+            let (severity, rule) = match mark.weight >= examine::full_penalty() {
+                true => (Severity::Critical, "hostile_work"),
+                false => (Severity::Warning, "tests_changed"),
+            };
+            alerts.push((severity, rule, format!("{}: {}", one.model.profile.name, mark.reason)));
         }
         if let Some(reason) = &examination.not_run {
             alerts.push((Severity::Warning, "tests_not_run", reason.clone()));

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     contract::{
         Candidate, Candidates, ModelAdapter, Release, SelectionPolicy, Store,
-        store::{Assignment, Dispatched, Duty, JobFilter, ModelLoad},
+        store::{Assignment, Dispatched, Duty, JobFilter, ModelLoad, Schedulable},
     },
     engine::{
         duty::Duties,
@@ -168,17 +168,17 @@ impl Scheduler {
     async fn look_far_enough(
         &self,
         known: &Known,
-        (mut queued, mut siblings): (Vec<Job>, Vec<(PrdId, ModelId)>),
+        mut queued: Schedulable,
         rng: &mut StdRng,
     ) -> Result<(Vec<Assignment>, HashMap<JobId, String>)> {
         let models = &known.models;
         let mut limit = PASS;
         loop {
-            if queued.is_empty() {
+            if queued.jobs.is_empty() {
                 return Ok((Vec::new(), HashMap::new()));
             }
-            let (assignments, waiting, fleet) = self.plan(known, &queued, siblings, rng).await;
-            let all_seen = queued.len() < limit as usize;
+            let (assignments, waiting, fleet) = self.plan(known, &queued, rng).await;
+            let all_seen = queued.jobs.len() < limit as usize;
             if !assignments.is_empty() || all_seen {
                 return Ok((assignments, waiting));
             }
@@ -191,7 +191,7 @@ impl Scheduler {
                 return Ok((assignments, waiting));
             }
             limit *= 8;
-            (queued, siblings) = self.manager.store.schedulable_with_siblings(limit).await?;
+            queued = self.manager.store.schedulable_with_siblings(limit).await?;
         }
     }
 
@@ -257,8 +257,7 @@ impl Scheduler {
     async fn plan(
         &self,
         Known { models, stats, load }: &Known,
-        queued: &[Job],
-        siblings: Vec<(PrdId, ModelId)>,
+        queued: &Schedulable,
         rng: &mut StdRng,
     ) -> (Vec<Assignment>, HashMap<JobId, String>, Fleet) {
         let manager = &self.manager;
@@ -270,12 +269,12 @@ impl Scheduler {
             models,
             stats,
             fleet: Fleet::new(models, load, attended, manager.settings.max_local, sight),
-            taken: siblings.into_iter().collect(),
+            taken: queued.siblings.iter().copied().collect(),
             shut: self.shut(models),
         };
         let mut assignments = Vec::new();
         let mut waiting = HashMap::new();
-        for job in queued {
+        for job in &queued.jobs {
             let probe = is_probe(manager.settings.seed.unwrap_or(0), job.id, job.attempt, manager.settings.probe_share);
             match round.choose(job, probe, self.policy.as_ref(), rng) {
                 Ok(assignment) => assignments.push(assignment),

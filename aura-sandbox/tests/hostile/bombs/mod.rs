@@ -63,7 +63,8 @@ async fn a_fork_bomb_is_over(back_end: BackEnd) {
 
 async fn a_memory_bomb_is_over(back_end: BackEnd) {
     let report = over(back_end, "memory-bomb", include_str!("memory.py")).await;
-    assert!(!report.is_pass() && report.end == RunEnd::Finished, "{report:?}");
+    // On a busy machine it may not get that far in its two seconds.
+    assert!(!report.is_pass() && report.peak_memory.is_none_or(|peak| peak.0 <= 300), "{report:?}");
 }
 
 async fn many_small_memory_bombs_are_over(back_end: BackEnd) {

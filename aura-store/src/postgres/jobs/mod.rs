@@ -27,7 +27,7 @@ use aura_core::{
         JobStore, Release, Report, Reported,
         store::{
             ArtifactBatch, Assignment, Claim, ClaimedJob, Dispatched, Each, Expired, JobCount, JobFilter, Judgement,
-            ModelLoad, NewPrdRecord, Submitted, Wanted,
+            ModelLoad, NewPrdRecord, Schedulable, Submitted, Wanted,
         },
     },
 };
@@ -133,7 +133,7 @@ impl JobStore for PgStore {
         watch::siblings(&self.core, jobs).await
     }
 
-    async fn schedulable_with_siblings(&self, limit: u32) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+    async fn schedulable_with_siblings(&self, limit: u32) -> Result<Schedulable, StoreError> {
         watch::schedulable_with_siblings(&self.core, limit).await
     }
 

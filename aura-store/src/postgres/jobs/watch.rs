@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use aura_core::{Job, JobId, ModelId, PrdId, StoreError, contract::store::ModelLoad};
+use aura_core::{
+    Job, JobId, ModelId, PrdId, StoreError,
+    contract::store::{ModelLoad, Schedulable},
+};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 
@@ -39,10 +42,7 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
 }
 
 /// In one look: the scheduler waits for it each time that something is queued.
-pub(super) async fn schedulable_with_siblings(
-    core: &Core,
-    limit: u32,
-) -> Result<(Vec<Job>, Vec<(PrdId, ModelId)>), StoreError> {
+pub(super) async fn schedulable_with_siblings(core: &Core, limit: u32) -> Result<Schedulable, StoreError> {
     let sql = queued!(
         ", ARRAY(SELECT sibling.assigned_model FROM jobs AS sibling WHERE sibling.prd_id = jobs.prd_id
                    AND sibling.status IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED')) AS siblings"
@@ -54,7 +54,7 @@ pub(super) async fn schedulable_with_siblings(
         taken.extend(siblings.into_iter().map(|model| (job.prd_id, ModelId(model))));
         jobs.push(job);
     }
-    Ok((jobs, taken.into_iter().collect()))
+    Ok(Schedulable { jobs, siblings: taken.into_iter().collect() })
 }
 
 async fn queued(core: &Core, sql: &'static str, limit: u32) -> Result<Vec<PgRow>, StoreError> {
