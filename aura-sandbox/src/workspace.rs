@@ -24,6 +24,8 @@ struct TestFiles {
     touched: BTreeSet<WorkPath>,
     /// Those of the base that the work had changed or removed, and that were put back.
     restored: BTreeSet<WorkPath>,
+    /// Whether the work has been looked through for that. Later, what differs may be a copy that tests were run with.
+    is_looked_through: bool,
 }
 
 /// `<root>/<job>-<attempt>-<random>/`, for its owner only, with `work/` and private folders in it. Removed on drop.
@@ -113,24 +115,28 @@ impl Slot {
     }
 
     /// Takes the work's own tests out, and gives the sources of the tests that count: those of the suite and of the
-    /// base, where there are any. When neither has tests, the work's are what was asked for, and all count.
+    /// base, where there are any. When neither has tests, the work's are what was asked for, and all count. Before every run: what is
+    /// put back between two runs is the work as it was.
     pub(crate) fn restore_tests(&self, suite: &[WorkPath]) -> io::Result<Vec<WorkPath>> {
         let mut tests = self.tests.lock().unwrap_or_else(PoisonError::into_inner);
         let of_suite = suite.iter().filter(|path| steering::is_test(path));
         let counting: Vec<WorkPath> = of_suite.chain(tests.base.keys()).cloned().collect();
         if !counting.is_empty() {
-            for path in std::mem::take(&mut tests.touched) {
-                match tests.base.get(&path) {
-                    Some(text) => {
-                        let is_same = self.work.read(&path, text.len() as u64).is_ok_and(|now| now == *text);
-                        if !is_same {
-                            self.work.write_over(&path, text)?;
-                            tests.restored.insert(path);
-                        }
+            let TestFiles { base, touched, restored, is_looked_through } = &mut *tests;
+            for path in &*touched {
+                let Some(text) = base.get(path) else {
+                    self.work.remove(path)?;
+                    continue;
+                };
+                let is_same = self.work.read(path, text.len() as u64).is_ok_and(|now| now == *text);
+                if !is_same {
+                    self.work.write_over(path, text)?;
+                    if !*is_looked_through {
+                        restored.insert(path.clone());
                     }
-                    None => self.work.remove(&path)?,
                 }
             }
+            *is_looked_through = true;
         }
         Ok(counting)
     }

@@ -114,6 +114,29 @@ async fn tests_of_the_works_own_do_not_raise_its_share() {
 }
 
 #[tokio::test]
+async fn tests_of_the_works_own_stay_out_of_every_run_of_tests_with_twins() {
+    // One with a twin, so that there are several runs, and one that can have none.
+    let base = [
+        ("tests/test_base.py", "from solution import one\ndef test_base():\n    one()\n    assert False\n"),
+        ("tests/test_one.py", "from solution import one\ndef test_one():\n    assert one() == 1\n"),
+    ];
+    let bench = Bench::with(aura_sandbox::Limits::default(), &base).await;
+    let work = [
+        ("solution.py", "def one(): return 1\n"),
+        ("tests/test_base.py", "def test_base(): pass\n"),
+        ("tests/test_mine.py", "def test_mine(): pass\n"),
+    ];
+    bench.apply(&work).await.unwrap();
+    let command = ["python3", "-m", "pytest", "-q", "--junitxml={report}", "tests"];
+    let report = bench.run(&TestSuite::project(vec![], command, ReportFormat::Junit)).await;
+    let outcomes: Vec<_> = report.cases.iter().map(|case| (case.id.as_str(), case.outcome)).collect();
+    let expected =
+        [("tests.test_base::test_base", TestOutcome::Failed), ("tests.test_one::test_one", TestOutcome::Passed)];
+    assert_eq!(outcomes, expected, "{report:?}");
+    assert_eq!((report.forgeries.len(), report.restored.as_slice()), (0, ["tests/test_base.py".to_owned()].as_slice()));
+}
+
+#[tokio::test]
 async fn tests_that_were_asked_for_are_run_when_there_are_no_others() {
     let bench = Bench::new().await;
     bench.apply(&[("test_mine.py", "def test_mine():\n    pass\n")]).await.unwrap();
