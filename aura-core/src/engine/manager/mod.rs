@@ -7,6 +7,7 @@ pub(crate) mod horizon;
 pub(crate) mod idle;
 pub(crate) mod lookout;
 pub(crate) mod remote;
+mod round;
 pub(crate) mod schedule;
 pub mod select;
 
