@@ -21,6 +21,7 @@ use super::{
         JobManager,
         attendance::{self, Notes},
         horizon::Horizon,
+        idle,
         lookout::Lookout,
         remote::RemoteWorkers,
         schedule::{Scheduler, Waiting},
@@ -231,6 +232,7 @@ impl OrchestraBuilder {
             horizon: Horizon::default(),
         };
         shutdown.spawn(scheduler.run());
+        shutdown.spawn(idle::hand_back(Arc::clone(&manager)));
         shutdown.spawn(Arc::clone(&accountant).run(Arc::clone(&shutdown)));
         let hr = Hr {
             duties: Arc::clone(&duties),

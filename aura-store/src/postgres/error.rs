@@ -7,6 +7,7 @@ use sqlx::Error;
 const UNIQUE_VIOLATION: &str = "23505";
 const SERIALIZATION_FAILURE: &str = "40001";
 const DEADLOCK: &str = "40P01";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 const UNDEFINED_TABLE: &str = "42P01";
 const UNDEFINED_COLUMN: &str = "42703";
 /// Classes of errors that go away: connection, resources (a full disk among them), an operator's intervention or a timeout,
@@ -14,7 +15,7 @@ const UNDEFINED_COLUMN: &str = "42703";
 const PASSING: &[&str] = &["08", "40", "53", "57", "58"];
 /// A lock that is not to be had, a server that only reads, and a transaction that the server has ended because its node was silent
 /// for too long or took too long.
-const PASSING_CODES: &[&str] = &["55P03", "25006", "25P03", "25P04"];
+const PASSING_CODES: &[&str] = &[LOCK_NOT_AVAILABLE, "25006", "25P03", "25P04"];
 
 fn code(error: &Error) -> Option<String> {
     error.as_database_error()?.code().map(|code| code.into_owned())
@@ -89,6 +90,11 @@ pub(super) fn is_cut(error: &Error) -> bool {
         Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
         error => code(error).is_some_and(|code| code.starts_with("57P")),
     }
+}
+
+/// Whether a lock was not to be had in the time that was given.
+pub(super) fn is_locked(error: &StoreError) -> bool {
+    database_code(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 /// Whether a row with the same key is there already.

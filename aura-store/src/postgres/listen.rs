@@ -19,7 +19,7 @@ use tokio::{
 
 use uuid::Uuid;
 
-use super::Core;
+use super::{Core, error::is_cut};
 
 /// How often somebody who waits looks whether another node wrote: with LISTEN as a backstop, and without.
 const LOOK: Duration = Duration::from_secs(1);
@@ -151,7 +151,13 @@ async fn notify(core: &Core, seq: i64) -> Result<(), sqlx::Error> {
     let channel = channel.replace('\'', "''");
     // Sent in one go, it is one transaction.
     let both = format!("SET LOCAL synchronous_commit TO off; SELECT pg_notify('{channel}', '{me} {seq}')");
-    sqlx::raw_sql(AssertSqlSafe(both)).execute(&core.pool).await.map(drop)
+    let mut cut = 0;
+    loop {
+        match sqlx::raw_sql(AssertSqlSafe(both.clone())).execute(&core.pool).await {
+            Err(error) if is_cut(&error) && cut < core.pool.options().get_max_connections() => cut += 1,
+            outcome => return outcome.map(drop),
+        }
+    }
 }
 
 async fn hear(core: Weak<Core>, options: PgConnectOptions, channel: String, mut stopped: watch::Receiver<bool>) {

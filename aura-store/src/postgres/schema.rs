@@ -1,9 +1,14 @@
 //! The schema's versions, applied forward only, by one node at a time.
 
+use std::time::Duration;
+
 use aura_core::StoreError;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
-use super::{error::opening, read::begin};
+use super::{
+    error::{is_locked, opening},
+    read::begin,
+};
 
 /// Every version with its SQL, oldest first. A released one is never changed. Version 1 was never released.
 const VERSIONS: &[(i64, &str)] = &[
@@ -16,9 +21,34 @@ const VERSIONS: &[(i64, &str)] = &[
 /// The oldest server whose SQL is used here.
 const OLDEST_SERVER: i32 = 140_000;
 
-/// Brings a schema up to the newest version in one transaction, under an advisory lock that ends with it: of nodes that open
-/// at once, one does the work and the others find it done.
+/// How often a table that somebody reads is asked for, and how long between two times. While one waits for it, everybody who comes
+/// later waits behind; so each wait is short ([`PATIENCE`]), and nodes that are at work go on in between.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_secs(3);
+const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
+
+/// Brings a schema up to the newest version, while other nodes may be at work on it.
 pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, with: &str) -> Result<(), StoreError> {
+    let mut tries = 1;
+    loop {
+        match bring_once(pool, schema, place, with).await {
+            Err(error) if is_locked(&error) && tries < TRIES => {
+                tracing::warn!(
+                    schema,
+                    tries,
+                    "the tables are to be changed, and another session holds them: it is tried again"
+                );
+                tries += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// In one transaction, under an advisory lock that ends with it: of nodes that open at once, one does the work and the others find
+/// it done.
+async fn bring_once(pool: &PgPool, schema: &str, place: &str, with: &str) -> Result<(), StoreError> {
     let fail = opening(place);
     let mut tx = begin(pool, with).await.map_err(&fail)?;
     let row = sqlx::raw_sql("SELECT current_setting('server_version_num')::int AS version, version() AS text");
@@ -57,6 +87,9 @@ pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, w
             "schema {schema} was made by a version that was never released: use another schema, or drop it and what it holds"
         );
         return Err(StoreError::corrupt("database", place, message));
+    }
+    if version > 0 {
+        sqlx::raw_sql(PATIENCE).execute(&mut *tx).await.map_err(&fail)?;
     }
     for (next, sql) in VERSIONS.iter().filter(|(next, _)| *next > version) {
         sqlx::raw_sql(*sql).execute(&mut *tx).await.map_err(&fail)?;

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use aura_core::{
     Actor, JobStatus, NewAlert, Severity,
-    contract::{AuditStore, JobStore, store::Assignment},
+    contract::{
+        AuditStore, JobStore,
+        store::{Assignment, Claim, Wanted},
+    },
+    job::Door,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use crate::scene::{Scene, report};
+use crate::scene::{LEASE, Scene, report, worker};
 
 #[tokio::test]
 async fn a_verb_that_waits_for_a_row_does_not_keep_others_from_the_audit_log() {
@@ -35,23 +39,31 @@ async fn a_verb_that_waits_for_a_row_does_not_keep_others_from_the_audit_log() {
 }
 
 #[tokio::test]
-async fn who_assigns_a_job_takes_its_place_in_the_queue_before_the_job() {
+async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_others_nor_who_waits_for_them() {
     let scene = Scene::new().await;
     let model = scene.model("m").await;
     // The job of one PRD goes another way than one of several.
-    let jobs = [scene.prd(1).await.jobs[0], scene.prd(2).await.jobs[0]];
-    for job in jobs {
+    for jobs in [1, 2] {
+        let (job, free) = (scene.prd(jobs).await.jobs[0], scene.prd(1).await.jobs[0]);
         let mut other = scene.hand.begin().await.unwrap();
-        let queue = format!("SELECT FROM queue WHERE job = '{job}' FOR UPDATE");
-        sqlx::raw_sql(AssertSqlSafe(queue)).execute(&mut *other).await.unwrap();
-        let store = scene.store.clone();
-        let assignment = Assignment { job, model: model.id, probe: false, reason: json!("only one") };
-        let waits = tokio::spawn(async move { store.assign(&[assignment]).await });
-        scene.somebody_waits().await;
-        let row = format!("SELECT FROM jobs WHERE id = '{job}' FOR UPDATE NOWAIT");
-        sqlx::raw_sql(AssertSqlSafe(row)).execute(&mut *other).await.expect("the job is free");
+        let moved = format!("UPDATE jobs SET status = 'CANCELLED', reason = 'by hand' WHERE id = '{job}'");
+        sqlx::raw_sql(AssertSqlSafe(moved)).execute(&mut *other).await.unwrap();
+        let assignments =
+            [job, free].map(|job| Assignment { job, model: model.id, probe: false, reason: json!("only one") });
+        let claims = ["w1", "w2"].map(|name| Claim {
+            worker: worker(name),
+            door: Door::InProcess,
+            wanted: Wanted::Any { models: vec![model.id], max: 1 },
+            lease: LEASE,
+        });
+        let done = scene.store.dispatch(&assignments, &claims).await.unwrap();
+        let error = done.assigned[0].as_ref().unwrap_err().to_string();
+        assert!(error.contains("is being moved by somebody else"), "{error}");
+        let begun: Vec<_> = done.claimed.iter().flatten().flatten().map(|claimed| claimed.job.id).collect();
+        assert_eq!(begun, [free]);
         other.rollback().await.unwrap();
-        waits.await.unwrap().unwrap().remove(0).unwrap();
+        scene.assign(job, &model).await;
         assert_eq!(scene.job(job).await.state.status(), JobStatus::Assigned);
+        scene.claim(job).await;
     }
 }

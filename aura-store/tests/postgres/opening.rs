@@ -19,6 +19,38 @@ async fn five_nodes_that_open_an_empty_database_at_once_make_its_tables_once() {
 }
 
 #[tokio::test]
+async fn tables_that_somebody_reads_are_changed_later_and_nobody_waits_for_that() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    // As the version before left it.
+    scene
+        .sql(
+            "DELETE FROM aura_schema WHERE version = 5;
+             CREATE OR REPLACE FUNCTION keep_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+             DROP FUNCTION check_job;
+             ALTER TABLE jobs ADD CONSTRAINT jobs_max_attempts_check CHECK (true), ADD CONSTRAINT jobs_score_check CHECK (true),
+                 ADD CONSTRAINT jobs_lease_token_check CHECK (true), ADD CONSTRAINT jobs_attempt_check CHECK (true),
+                 ADD CONSTRAINT jobs_status_check CHECK (true), ADD CONSTRAINT jobs_door_check CHECK (true),
+                 ADD CONSTRAINT jobs_check CHECK (true), ADD CONSTRAINT jobs_check1 CHECK (true),
+                 ADD CONSTRAINT jobs_check2 CHECK (true), ADD CONSTRAINT jobs_check3 CHECK (true)",
+        )
+        .await
+        .unwrap();
+    let mut reads = scene.hand.begin().await.unwrap();
+    sqlx::raw_sql("SELECT count(*) FROM jobs").execute(&mut *reads).await.unwrap();
+    let url = scene.url.clone();
+    let opens = tokio::spawn(async move { PgStore::open(&url).await });
+    scene.somebody_waits().await;
+    // It waits behind the one that opens, and that one gives up soon.
+    scene.submitted(&model).await;
+    assert!(!opens.is_finished(), "the tables are read still");
+    reads.rollback().await.unwrap();
+    opens.await.unwrap().unwrap();
+    assert_eq!(scene.number("SELECT max(version) FROM aura_schema").await, 5);
+    assert!(scene.sql("UPDATE jobs SET door = 'window'").await.is_err(), "checked by the trigger now");
+}
+
+#[tokio::test]
 async fn a_schema_of_a_newer_version_is_refused_with_its_number() {
     let scene = Scene::new().await;
     scene.sql("INSERT INTO aura_schema (version) VALUES (99)").await.unwrap();

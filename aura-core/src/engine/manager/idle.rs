@@ -8,15 +8,25 @@ use std::{
 
 use tokio::sync::oneshot;
 
+use super::JobManager;
 use crate::{
-    contract::store::{Assignment, Claim, ClaimedJob, Wanted},
+    contract::{
+        Release,
+        store::{Assignment, Claim, ClaimedJob, Wanted},
+    },
+    engine::{bell::Bell, pace::Chain},
+    error::Result,
     ids::ModelId,
     job::{JobState, LeaseProof},
 };
 
 /// Those who wait, who came first first.
 #[derive(Debug, Default)]
-pub(crate) struct IdleWorkers(Mutex<State>);
+pub(crate) struct IdleWorkers {
+    state: Mutex<State>,
+    /// Rings when something was left behind.
+    bell: Bell,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -92,22 +102,73 @@ impl IdleWorkers {
     }
 
     /// Leases of jobs that nobody came for, to be handed back. They are told once.
-    pub(crate) fn left_behind(&self) -> Vec<LeaseProof> {
+    fn left_behind(&self) -> Vec<LeaseProof> {
         std::mem::take(&mut self.state().left_behind)
     }
 
-    fn leave_behind(&self, jobs: &[ClaimedJob]) {
-        let lease = |ClaimedJob { job, .. }: &ClaimedJob| match &job.state {
-            JobState::InProgress { lease, .. } => {
-                Some(LeaseProof { job: job.id, worker: lease.worker.clone(), token: Some(lease.token) })
-            }
-            _ => None,
-        };
-        self.state().left_behind.extend(jobs.iter().filter_map(lease));
+    fn leave_behind(&self, leases: impl IntoIterator<Item = LeaseProof>) {
+        self.state().left_behind.extend(leases);
+        self.bell.ring();
+    }
+
+    /// Keeps an eye on jobs that are on their way to whoever claimed them.
+    pub(crate) fn watch(self: &Arc<Self>, jobs: &[ClaimedJob]) -> OnTheWay {
+        OnTheWay { idle: Arc::clone(self), leases: leases(jobs) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands back what is left behind, until the orchestra stops: no vendor was asked for it.
+pub(crate) async fn hand_back(manager: Arc<JobManager>) {
+    let mut rings = manager.idle.bell.listen();
+    let mut stop = manager.shutdown.signal();
+    loop {
+        let is_over = tokio::select! {
+            () = rings.rung() => false,
+            () = stop.stopping() => true,
+        };
+        let leases = manager.idle.left_behind();
+        if let Err(error) = manager.release_unbegun(&leases).await
+            && !is_over
+        {
+            tracing::warn!(error = %Chain(&error), "jobs that nobody came for could not be handed back; it is tried again");
+            tokio::select! {
+                () = manager.clock.sleep(manager.settings.poll) => {}
+                () = stop.stopping() => {}
+            }
+            manager.idle.leave_behind(leases);
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+impl JobManager {
+    async fn release_unbegun(&self, leases: &[LeaseProof]) -> Result<()> {
+        let back = |proof: &LeaseProof| Release {
+            proof: proof.clone(),
+            reason: "the worker that waited for it had gone".to_owned(),
+            retry_after: None,
+            blameless: true,
+            unbilled: true,
+        };
+        let releases: Vec<_> = leases.iter().map(back).collect();
+        if releases.is_empty() {
+            return Ok(());
+        }
+        for (release, answer) in releases.iter().zip(self.store.release(&releases).await?) {
+            match answer {
+                Ok(status) => self.bells.moved(&[status]),
+                Err(error) => {
+                    tracing::debug!(job = %release.proof.job, %error, "a job that nobody came for moved on by itself");
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,8 +180,11 @@ impl Waiting {
 }
 
 impl Place {
-    /// Waits until somebody claimed for it. What was claimed may be nothing: others may have been faster.
+    /// Waits until somebody claimed for it. What was claimed may be nothing: others may have been faster. It is answered once.
     pub(crate) async fn served(&mut self) -> Vec<ClaimedJob> {
+        if self.answer.is_terminated() {
+            return Vec::new();
+        }
         (&mut self.answer).await.unwrap_or_default()
     }
 
@@ -146,16 +210,48 @@ impl Drop for Place {
         }
         self.answer.close();
         if let Ok(jobs) = self.answer.try_recv() {
-            self.idle.leave_behind(&jobs);
+            self.idle.leave_behind(leases(&jobs));
         }
     }
+}
+
+/// Jobs on their way to whoever claimed them; when it is dropped before they have arrived, they are left behind.
+#[derive(Debug)]
+pub(crate) struct OnTheWay {
+    idle: Arc<IdleWorkers>,
+    leases: Vec<LeaseProof>,
+}
+
+impl OnTheWay {
+    pub(crate) fn arrived(mut self) {
+        self.leases.clear();
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        let leases = std::mem::take(&mut self.leases);
+        if !leases.is_empty() {
+            self.idle.leave_behind(leases);
+        }
+    }
+}
+
+fn leases(jobs: &[ClaimedJob]) -> Vec<LeaseProof> {
+    let lease = |ClaimedJob { job, .. }: &ClaimedJob| match &job.state {
+        JobState::InProgress { lease, .. } => {
+            Some(LeaseProof { job: job.id, worker: lease.worker.clone(), token: Some(lease.token) })
+        }
+        _ => None,
+    };
+    jobs.iter().filter_map(lease).collect()
 }
 
 impl Called {
     /// Hands over what was claimed.
     pub(crate) fn serve(self, jobs: Vec<ClaimedJob>) {
         if let Err(jobs) = self.answer.send(jobs) {
-            self.idle.leave_behind(&jobs);
+            self.idle.leave_behind(leases(&jobs));
         }
     }
 }
@@ -278,5 +374,10 @@ mod tests {
         let mut place = idle.wait(claim("a", &[1], 1));
         drop(idle.call(&assignments(&[1])));
         assert_eq!(place.served().await, []);
+        assert_eq!(place.leave().await, [], "it may go then");
+        let mut place = idle.wait(claim("a", &[1], 1));
+        idle.call(&assignments(&[1])).pop().unwrap().serve(Vec::new());
+        assert_eq!(place.served().await, []);
+        assert_eq!(place.leave().await, []);
     }
 }

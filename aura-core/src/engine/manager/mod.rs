@@ -78,12 +78,14 @@ impl JobManager {
 
     /// What a worker has claimed, as it is told.
     async fn given(&self, worker: &WorkerId, jobs: Vec<ClaimedJob>) -> Result<Vec<Claimed>> {
-        let mut claimed = Vec::new();
+        let on_the_way = self.idle.watch(&jobs);
         let ids: Vec<_> = jobs.iter().map(|claimed| claimed.job.id).collect();
-        self.remote.took(worker, &ids);
+        let mut claimed = Vec::with_capacity(jobs.len());
         for job in jobs {
             claimed.push(self.with_name(job).await?);
         }
+        self.remote.took(worker, &ids);
+        on_the_way.arrived();
         Ok(claimed)
     }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     contract::{
-        ModelAdapter, Release, SelectionPolicy, Store,
+        ModelAdapter, SelectionPolicy, Store,
         store::{Assignment, Dispatched, Duty, JobFilter, ModelLoad, Schedulable},
     },
     engine::{
@@ -74,23 +74,26 @@ impl Scheduler {
                 () = self.duties.on_duty(Duty::Scheduler) => {}
                 () = stop.stopping() => return,
             }
-            let outcome = caught(self.pass(&mut rng)).await;
-            if let Ok(left) = outcome
-                && left > 0
-            {
-                manager.bells.moved(&[JobStatus::Assigned]);
-            }
-            if pace.pause("scheduler", outcome.map(|_| ()), manager.settings.poll).await == Pause::Stop {
+            let outcome = self.pass(&mut rng).await;
+            if pace.pause("scheduler", outcome, manager.settings.poll).await == Pause::Stop {
                 return;
             }
         }
     }
 
-    /// One pass; answers with the number of jobs that were assigned, and not claimed at once.
-    async fn pass(&self, rng: &mut StdRng) -> Result<usize> {
+    /// One pass. A job that waits does not wait until ended leases are taken back, which is done whatever comes of the rest; what
+    /// comes back rings, and is looked at in the next pass.
+    async fn pass(&self, rng: &mut StdRng) -> Result<()> {
+        let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(()) };
+        let outcome = caught(self.assign(store.as_ref(), rng)).await;
+        let expired: Vec<_> = store.expire(PASS).await?.iter().map(|expired| expired.now).collect();
+        self.manager.bells.moved(&expired);
+        outcome
+    }
+
+    /// Gives queued jobs to models.
+    async fn assign(&self, store: &dyn Store, rng: &mut StdRng) -> Result<()> {
         let manager = &self.manager;
-        let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(0) };
-        self.hand_back_what_nobody_came_for(store.as_ref()).await?;
         let since = manager.clock.now() - manager.settings.hr.window();
         let (models, mut queued, stats, mut load) = tokio::try_join!(
             manager.roster.refresh(),
@@ -98,8 +101,8 @@ impl Scheduler {
             async { manager.store.stats(since).await.map_err(Error::from) },
             async { manager.store.load().await.map_err(Error::from) },
         )?;
-        let from_held = self.take_back_from_held(store.as_ref(), &models).await?;
-        let (from_unattended, waiting_there) = self.take_back_from_unattended(store.as_ref(), &models, &load).await?;
+        let from_held = self.take_back_from_held(store, &models).await?;
+        let (from_unattended, waiting_there) = self.take_back_from_unattended(store, &models, &load).await?;
         if from_held + from_unattended > 0 {
             (queued, load) = tokio::try_join!(manager.store.schedulable_with_siblings(PASS), manager.store.load())?;
         }
@@ -108,22 +111,18 @@ impl Scheduler {
         let (assignments, mut waiting) = self.look_far_enough(&known, queued, rng).await?;
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
-        let left = if assignments.is_empty() { 0 } else { self.dispatch(store.as_ref(), &assignments).await? };
-        // A job that waits does not wait for this. What comes back rings, and is looked at in the next pass.
-        let expired: Vec<_> = store.expire(PASS).await?.iter().map(|expired| expired.now).collect();
-        manager.bells.moved(&expired);
-        Ok(left)
+        if assignments.is_empty() { Ok(()) } else { self.dispatch(store, &assignments).await }
     }
 
-    /// Assigns, and claims for the workers that wait in this process; answers how many jobs wait for a worker then.
-    async fn dispatch(&self, store: &dyn Store, assignments: &[Assignment]) -> Result<usize> {
+    /// Assigns, and claims for the workers that wait in this process.
+    async fn dispatch(&self, store: &dyn Store, assignments: &[Assignment]) -> Result<()> {
         let called = self.manager.idle.call(assignments);
         let claims: Vec<_> = called.iter().map(|called| called.claim.clone()).collect();
         let Dispatched { assigned, claimed } = store.dispatch(assignments, &claims).await?;
-        let mut left: usize = 0;
+        let mut left = HashSet::new();
         for (assignment, answer) in assignments.iter().zip(assigned) {
             match answer {
-                Ok(()) => left += 1,
+                Ok(()) => drop(left.insert(assignment.job)),
                 // Somebody was faster, or the model was held in between: the next pass decides anew.
                 Err(error) => tracing::debug!(job = %assignment.job, %error, "an assignment was refused"),
             }
@@ -131,7 +130,7 @@ impl Scheduler {
         for (called, claimed) in called.into_iter().zip(claimed) {
             match claimed {
                 Ok(jobs) => {
-                    left = left.saturating_sub(jobs.len());
+                    left.retain(|job| jobs.iter().all(|claimed| claimed.job.id != *job));
                     called.serve(jobs);
                 }
                 Err(error) => {
@@ -139,26 +138,8 @@ impl Scheduler {
                 }
             }
         }
-        Ok(left)
-    }
-
-    /// Hands back jobs that were claimed for a worker that went away meanwhile: no vendor was asked.
-    async fn hand_back_what_nobody_came_for(&self, store: &dyn Store) -> Result<()> {
-        let back = |proof| Release {
-            proof,
-            reason: "the worker that waited for it had gone".to_owned(),
-            retry_after: None,
-            blameless: true,
-            unbilled: true,
-        };
-        let releases: Vec<_> = self.manager.idle.left_behind().into_iter().map(back).collect();
-        if releases.is_empty() {
-            return Ok(());
-        }
-        for (release, answer) in releases.iter().zip(store.release(&releases).await?) {
-            if let Err(error) = answer {
-                tracing::debug!(job = %release.proof.job, %error, "a job that nobody came for moved on by itself");
-            }
+        if !left.is_empty() {
+            self.manager.bells.moved(&[JobStatus::Assigned]);
         }
         Ok(())
     }

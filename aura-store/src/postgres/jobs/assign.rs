@@ -27,6 +27,8 @@ pub(super) async fn assign(core: &Core, assignments: &[Assignment]) -> Result<Ea
 /// What an assignment is decided on.
 struct Known {
     jobs: HashMap<JobId, Job>,
+    /// Those that are not queued, or that another transaction is moving.
+    busy: HashMap<JobId, Job>,
     models: HashMap<ModelId, Hired>,
     /// Which job of a PRD a model works on.
     taken: HashMap<(PrdId, ModelId), JobId>,
@@ -87,7 +89,7 @@ async fn give(
     let query = sqlx::query(
         "WITH waits AS (
              SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($2) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue
+             WHERE jobs.id = ANY($2) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
          ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
              FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::boolean[]) AS new (item, id, model, probe)
@@ -135,9 +137,11 @@ async fn look_and_give(
     assignments: &[(usize, &Assignment)],
     answers: &mut Answers<()>,
 ) -> Result<(), StoreError> {
-    write.lock_queue(assignments.iter().map(|(_, assignment)| assignment.job)).await?;
+    let asked = || assignments.iter().map(|(_, assignment)| assignment.job);
+    let free = write.lock_free(asked()).await?;
     let mut known = Known {
-        jobs: write.lock_jobs(assignments.iter().map(|(_, assignment)| assignment.job)).await?,
+        jobs: write.lock_jobs(free.iter().copied()).await?,
+        busy: write.see_jobs(asked().filter(|job| !free.contains(job)).map(JobId::as_uuid).collect()).await?,
         models: models(write, assignments.iter().map(|(_, assignment)| assignment.model)).await?,
         taken: HashMap::new(),
     };
@@ -154,7 +158,7 @@ async fn look_and_give(
         if let Ok(prd) = &answer {
             known.taken.insert((*prd, assignment.model), assignment.job);
             // The same job again in this batch comes too late.
-            known.jobs.remove(&assignment.job);
+            known.busy.extend(known.jobs.remove_entry(&assignment.job));
         }
         answers.set(*item, answer.map(drop));
     }
@@ -180,7 +184,13 @@ impl Known {
     /// Whether this model may have this job; answers with the job and the model's name.
     fn check(&self, assignment: &Assignment) -> Result<(&Job, &str), StoreError> {
         let Some(job) = self.jobs.get(&assignment.job) else {
-            return Err(StoreError::not_found("job", assignment.job));
+            return Err(match self.busy.get(&assignment.job) {
+                None => StoreError::not_found("job", assignment.job),
+                Some(job) if job.state.status() == JobStatus::Queued => {
+                    StoreError::conflict("job", job.id, "is being moved by somebody else")
+                }
+                Some(job) => moved_on(job, JobStatus::Queued),
+            });
         };
         if job.state.status() != JobStatus::Queued {
             return Err(moved_on(job, JobStatus::Queued));

@@ -58,7 +58,7 @@ pub(super) fn models_of(groups: &BTreeMap<Vec<i32>, Vec<usize>>) -> Vec<i32> {
 pub(super) fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
     let mut groups: BTreeMap<Vec<i32>, Vec<usize>> = BTreeMap::new();
     for (item, claim) in claims.iter().enumerate() {
-        let Wanted::Any { models, .. } = &claim.wanted else { continue };
+        let Wanted::Any { models, max: 1.. } = &claim.wanted else { continue };
         let mut models: Vec<i32> = models.iter().map(|model| model.0).collect();
         models.sort_unstable();
         models.dedup();

@@ -132,7 +132,7 @@ async fn begin_at_once(
     let query = sqlx::query(concat!(
         "WITH waits AS (
              SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($3) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue
+             WHERE jobs.id = ANY($3) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
          ), tokens AS MATERIALIZED (
              SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($7::text[]))) AS token
          ), taken AS (

@@ -1,12 +1,15 @@
 //! Locks on jobs, in an order in which no two verbs wait for one another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aura_core::{Job, JobId, StoreError};
 use uuid::Uuid;
 
 use super::{
-    super::{row::each, write::Write},
+    super::{
+        row::{Named, each},
+        write::Write,
+    },
     record::{self, job_columns},
 };
 
@@ -22,6 +25,29 @@ impl Write<'_> {
              ORDER BY queue.model, queue.seq FOR UPDATE OF queue",
         );
         self.run(query.bind(ids)).await.map(drop)
+    }
+
+    /// As [`lock_queue`](Self::lock_queue) for jobs that nobody else is moving right now; answers which these are. A transaction that
+    /// somebody left open elsewhere holds up its own job then, and no other.
+    pub(super) async fn lock_free(&mut self, ids: impl Iterator<Item = JobId>) -> Result<HashSet<JobId>, StoreError> {
+        let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
+        let query = sqlx::query(
+            "SELECT queue.job AS id FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
+             WHERE jobs.id = ANY($1) AND jobs.status = 'QUEUED'
+             ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED",
+        );
+        let rows = self.rows(query.bind(ids)).await?;
+        Ok(each(&rows, |row| Named::new("job", row).get("id").map(JobId::from_uuid))?.into_iter().collect())
+    }
+
+    /// Jobs as they are, which others may be moving.
+    pub(super) async fn see_jobs(&mut self, ids: Vec<Uuid>) -> Result<HashMap<JobId, Job>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let query = sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = ANY($1)"));
+        let jobs = each(&self.rows(query.bind(ids)).await?, record::job)?;
+        Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
     }
 
     /// Jobs as this transaction sees them, kept from others until it ends. They are locked in the order of their ids, so that

@@ -45,6 +45,7 @@ pub(super) async fn schedulable(core: &Core, limit: u32) -> Result<Vec<Job>, Sto
 pub(super) async fn schedulable_with_siblings(core: &Core, limit: u32) -> Result<Schedulable, StoreError> {
     let sql = queued!(
         ", ARRAY(SELECT sibling.assigned_model FROM jobs AS sibling WHERE sibling.prd_id = jobs.prd_id
+                   AND sibling.assigned_model IS NOT NULL
                    AND sibling.status IN ('ASSIGNED', 'IN_PROGRESS', 'SUBMITTED', 'VALIDATED')) AS siblings"
     );
     let (mut jobs, mut taken) = (Vec::new(), BTreeSet::new());
