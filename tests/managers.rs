@@ -15,6 +15,7 @@ use aura_orchestra::{
     http::{HttpManager, HttpOptions},
     prelude::*,
 };
+use futures::{Stream, StreamExt as _};
 use raw_http::House;
 use serde_json::json;
 
@@ -241,4 +242,30 @@ async fn a_manager_that_is_not_there_may_be_asked_again_and_a_stranger_may_not()
     let error = manager.claim(&request(&["one"], 1)).await.expect_err("nobody listens");
     assert!(error.is_retryable(), "{error}");
     assert!(error.to_string().contains(manager.place()), "{error}");
+}
+
+#[tokio::test]
+async fn a_job_that_was_claimed_for_a_worker_who_waited_and_left_goes_back_at_once() {
+    let stage = Stage::new(Way::InProcess).await;
+    let orchestra = stage.house.orchestra.clone();
+    let mut log = Box::pin(orchestra.subscribe(AuditSeq(0)));
+    let wanted = request(&["employee_one"], 1);
+    let mut waits = stage.manager.claim(&wanted);
+    // Everything before the wait is at hand.
+    assert!(futures::poll!(&mut waits).is_pending());
+    let job = orchestra.submit(NewPrd::new("write one()")).await.expect("accepted").jobs[0];
+    until(&mut log, Action::JobClaimed).await;
+    assert_eq!(orchestra.job(job).await.expect("known").state.status(), JobStatus::InProgress);
+    drop(waits);
+    until(&mut log, Action::JobRequeued).await;
+    let next = stage.claim(1).await.pop().expect("one job");
+    assert_eq!((next.job.id, next.job.attempt, next.job.max_attempts), (job, 2, 4), "the attempt is given back");
+    assert_eq!(next.job.last_error.as_deref(), Some("the worker that waited for it had gone"));
+    stage.house.close().await;
+}
+
+/// Reads on in the audit log up to the next entry of this action.
+async fn until(log: &mut (impl Stream<Item = Result<AuditEntry>> + Unpin), action: Action) {
+    let read = async { while log.next().await.expect("it goes on").expect("readable").action != action.as_str() {} };
+    tokio::time::timeout(Duration::from_secs(30), read).await.unwrap_or_else(|_| panic!("no {}", action.as_str()));
 }
