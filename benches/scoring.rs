@@ -79,6 +79,7 @@ fn evidence() -> Evidence {
         job: JobId::new(),
         identity: identity(&format!("other-{n}")),
         work: work(text),
+        behaviour: Vec::new(),
     });
     let cases = (0..20).map(|n| TestCase::new(format!("test_{n}"), TestOutcome::Passed)).collect();
     let report = TestReport::of(cases, EvidenceStrength::SameProcess);

@@ -234,6 +234,9 @@ pub struct Sibling {
     pub identity: ModelIdentity,
     /// What it handed in.
     pub work: Submission,
+    /// For each probe of the suite, a hash of what its work answered; empty where there are no probes or it was not tested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behaviour: Vec<Option<String>>,
 }
 
 /// All that a scorer may look at.

@@ -1,11 +1,15 @@
 //! The scorer: from a job's evidence to an assessment that anybody can add up again.
 
-use aura_core::{Assessment, Component, Evidence, Fraction, ModelIdentity, Scorer, Signals};
+use aura_core::{Assessment, Component, Evidence, Fraction, Scorer, Signals};
 
 use crate::{
     Weights,
     code::{Code, Numbering},
-    signals::{Measured, agreement, docs, penalties, performance, tests},
+    signals::{
+        Measured,
+        agreement::{self, Work},
+        docs, penalties, performance, tests,
+    },
 };
 
 /// Scores by the [`formula`](crate::formula) of the user's document.
@@ -43,18 +47,26 @@ impl FormulaScorer {
 impl Scorer for FormulaScorer {
     fn assess(&self, evidence: &Evidence) -> Assessment {
         let mut numbering = Numbering::default();
-        let mine = Code::of(&evidence.work, evidence.language, &mut numbering);
-        let others: Vec<(&ModelIdentity, Code)> = evidence
+        let report = evidence.tests.report();
+        let mine = Work {
+            identity: &evidence.identity,
+            code: Code::of(&evidence.work, evidence.language, &mut numbering),
+            behaviour: report.map(|report| report.behaviour.as_slice()).unwrap_or_default(),
+        };
+        let others: Vec<Work<'_>> = evidence
             .siblings
             .iter()
-            .map(|sibling| (&sibling.identity, Code::of(&sibling.work, evidence.language, &mut numbering)))
+            .map(|sibling| Work {
+                identity: &sibling.identity,
+                code: Code::of(&sibling.work, evidence.language, &mut numbering),
+                behaviour: &sibling.behaviour,
+            })
             .collect();
 
         let tests = tests::test_score(&evidence.tests);
-        let agreement = agreement::cross_model_agreement(&evidence.identity, &mine, &others);
-        let docs = docs::docs_quality(&mine, &evidence.work.docs);
+        let agreement = agreement::cross_model_agreement(&mine, &others);
+        let docs = docs::docs_quality(&mine.code, &evidence.work.docs);
         let performance = performance::performance_ok(&evidence.tests);
-        let report = evidence.tests.report();
         let [tests, agreement, docs, performance] = match report.and_then(|report| report.forgeries.first()) {
             Some(proof) => std::array::from_fn(|_| nothing_of_forged_work(proof)),
             None => [tests, agreement, docs, performance],

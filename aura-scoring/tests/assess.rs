@@ -58,6 +58,36 @@ fn work_that_faked_its_result_earns_nothing_by_anything_else() {
     assert!(assessment.components.iter().all(|component| component.why.contains("a twin passed")));
 }
 
+/// Agreement of work that answers probes with siblings that answer them, and are written in another way.
+fn agreement_of_behaviour(mine: &[Option<&str>], others: &[&[Option<&str>]]) -> (Option<f64>, String) {
+    let behaviour = |answers: &[Option<&str>]| answers.iter().map(|answer| answer.map(str::to_owned)).collect();
+    let siblings = others.iter().enumerate().map(|(n, answers)| Sibling {
+        behaviour: behaviour(answers),
+        ..sibling(&format!("other-{n}"), "import sys\nadd = lambda *of: sum(of)\n")
+    });
+    let TestEvidence::Ran(passed) = report(&[Passed], RunEnd::Finished, true) else { unreachable!() };
+    let tests = TestEvidence::Ran(TestReport { behaviour: behaviour(mine), ..passed });
+    read(&Evidence { tests, ..evidence(ADD, siblings.collect()) }, "cross_model_agreement")
+}
+
+#[test]
+fn works_that_answered_the_same_probes_agree_by_what_they_answered() {
+    let mine = [Some("a"), Some("b"), Some("c"), None];
+    let (value, why) = agreement_of_behaviour(&mine, &[&[Some("a"), Some("b"), Some("x"), None]]);
+    assert_eq!(value, Some(0.5), "that both answered nothing is no agreement: {why}");
+    assert!(why.contains("behaviour: 2 of 4 probes answered alike"), "{why}");
+    let (value, _) = agreement_of_behaviour(&mine, &[&[Some("a"), Some("b"), Some("c"), Some("d")], &[None; 4]]);
+    assert_eq!(value, Some(0.375), "the mean over the others");
+}
+
+#[test]
+fn works_of_which_one_answered_no_probes_are_compared_as_text() {
+    let text = agreement_of_behaviour(&[], &[&[]]);
+    assert_eq!(agreement_of_behaviour(&[Some("a")], &[&[]]), text);
+    assert_eq!(agreement_of_behaviour(&[Some("a")], &[&[Some("a"), Some("b")]]), text, "other probes");
+    assert!(text.1.contains("text "), "{}", text.1);
+}
+
 #[test]
 fn tests_that_were_not_asked_for_or_not_run_are_absent() {
     assert_eq!(tested(TestEvidence::NotAsked, "test_score"), (None, "absent: the PRD has no tests".to_owned()));
@@ -82,7 +112,7 @@ fn the_same_code_in_another_layout_agrees_in_full() {
     assert_eq!(value, Some(1.0));
     assert_eq!(
         why,
-        "mean over 1 other model, half text and half functions: lab/other 1.00 (text 1.00, function names 1.00, \
+        "mean over 1 other model: lab/other 1.00 (text 1.00, function names 1.00, \
          signatures 1.00)"
     );
 }

@@ -19,7 +19,7 @@ pub(crate) fn work(text: &str) -> Submission {
 }
 
 pub(crate) fn sibling(model: &str, text: &str) -> Sibling {
-    Sibling { job: JobId::new(), identity: identity(model), work: work(text) }
+    Sibling { job: JobId::new(), identity: identity(model), work: work(text), behaviour: Vec::new() }
 }
 
 /// Python work of [`ME`] without tests or penalties.

@@ -70,6 +70,17 @@ struct Handed {
     work: Submission,
 }
 
+/// What others may be compared with.
+fn sibling(one: &Handed, examined: &Result<Examination>) -> Sibling {
+    let report = examined.as_ref().ok().and_then(|examination| examination.tests.report());
+    Sibling {
+        job: one.job.id,
+        identity: one.model.profile.identity.clone(),
+        work: one.work.clone(),
+        behaviour: report.map(|report| report.behaviour.clone()).unwrap_or_default(),
+    }
+}
+
 /// Whether a judgement was taken.
 enum Taken {
     Yes,
@@ -117,14 +128,23 @@ impl Accountant {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|key, (prd, _)| *prd != id || is_submitted(key));
         let handed = self.handed_in(&jobs, models, &prd).await?;
-        let siblings: Vec<Sibling> = handed
-            .iter()
-            .map(|h| Sibling { job: h.job.id, identity: h.model.profile.identity.clone(), work: h.work.clone() })
-            .collect();
+        let mut examined = Vec::with_capacity(handed.len());
         for one in &handed {
-            let others = siblings.iter().filter(|sibling| sibling.job != one.job.id).cloned().collect();
-            self.judge(&prd, one, others, models).await?;
+            examined.push(self.examine_once(&prd, one).await);
         }
+        let siblings: Vec<Sibling> =
+            handed.iter().zip(&examined).map(|(one, examined)| sibling(one, examined)).collect();
+        // What cannot be examined now keeps no other from its judgement.
+        let mut failed = None;
+        for (one, examination) in handed.iter().zip(examined) {
+            let others = siblings.iter().filter(|sibling| sibling.job != one.job.id).cloned().collect();
+            let judged = match examination {
+                Ok(examination) => self.judge(&prd, one, others, examination, models).await,
+                Err(error) => Err(error),
+            };
+            failed = failed.or(judged.err());
+        }
+        failed.map_or(Ok(()), Err)?;
         self.settle_if_ended(&prd, models).await
     }
 
@@ -146,21 +166,30 @@ impl Accountant {
         Ok(handed)
     }
 
-    async fn judge(&self, prd: &Prd, one: &Handed, siblings: Vec<Sibling>, models: &[Model]) -> Result<()> {
+    /// Whatever fails behind the tests, they need not run again.
+    async fn examine_once(&self, prd: &Prd, one: &Handed) -> Result<Examination> {
         let key = (one.job.id, one.job.attempt);
         let known = self.examined.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        let examination = match known {
-            Some((_, known)) => known,
-            None => {
-                let permit = self.test_runs.acquire().await;
-                let fresh = self.examine(prd, one).await?;
-                drop(permit);
-                let mut examined = self.examined.lock().unwrap_or_else(PoisonError::into_inner);
-                examined.insert(key, (prd.id, fresh.clone()));
-                fresh
-            }
-        };
-        // Whatever failed behind the tests, they need not run again.
+        if let Some((_, known)) = known {
+            return Ok(known);
+        }
+        let permit = self.test_runs.acquire().await;
+        let fresh = self.examine(prd, one).await?;
+        drop(permit);
+        let mut examined = self.examined.lock().unwrap_or_else(PoisonError::into_inner);
+        examined.insert(key, (prd.id, fresh.clone()));
+        Ok(fresh)
+    }
+
+    async fn judge(
+        &self,
+        prd: &Prd,
+        one: &Handed,
+        siblings: Vec<Sibling>,
+        examination: Examination,
+        models: &[Model],
+    ) -> Result<()> {
+        let key = (one.job.id, one.job.attempt);
         self.judge_examined(prd, one, siblings, examination, models).await?;
         self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         Ok(())
