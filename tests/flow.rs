@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use aura_orchestra::{core::contract::store::RunFilter, prelude::*};
+use serde_json::json;
 
 /// A model that answers with what a closure says.
 struct Scripted<F> {
@@ -93,6 +94,28 @@ async fn the_work_that_passes_its_tests_wins_and_the_score_adds_up() {
         assert!((recomputed - assessment.score.get()).abs() < 1e-12, "{recomputed} is not {:?}", assessment.score);
     }
     assert_eq!(orchestra.verify_audit().await.expect("audit").first_bad, None);
+    orchestra.stop().await;
+}
+
+#[tokio::test]
+async fn works_of_a_panel_agree_by_what_they_answer_to_probes() {
+    let house = house()
+        .employ(says("sums", "```python\ndef add(a, b):\n    return a + b\n```"))
+        .employ(says("loops", "```python\ndef add(a, b):\n    for _ in range(b):\n        a += 1\n    return a\n```"))
+        .employ(says("guesses", "```python\ndef add(a, b):\n    return 3\n```"));
+    let orchestra = house.start().await.expect("starts");
+    let cases = Cases::python("add")
+        .case([json!(1), json!(2)], json!(3))
+        .probe([json!(5), json!(0)])
+        .probe([json!(2), json!(-1)]);
+    let verdict = verdict_of(&orchestra, NewPrd::new("add").tests(TestSuite::cases(cases)).plan(Plan::Panel(3))).await;
+    let agreement = |model: &str| {
+        let is_its = |entry: &&VerdictEntry| entry.model.as_ref().is_some_and(|name| name.as_str() == model);
+        let entry = verdict.entries.iter().find(is_its).expect("it took part");
+        entry.assessment.as_ref().expect("scored").signals.cross_model_agreement.expect("there are others").get()
+    };
+    // Of two probes, sums and loops answer one alike, and the guess agrees with nobody.
+    assert_eq!(["sums", "loops", "guesses"].map(agreement), [0.25, 0.25, 0.0], "{verdict}");
     orchestra.stop().await;
 }
 
