@@ -1,5 +1,7 @@
 //! Wakes a loop when there is something to do; a ring that nobody hears yet is not lost.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::watch;
 
 use crate::{contract::store::News, job::JobStatus};
@@ -46,6 +48,8 @@ pub(crate) struct Bells {
     store_tells: bool,
     /// A job is queued, or a model became free.
     pub(crate) schedule: Bell,
+    /// Since the scheduler last asked, jobs may have been queued.
+    is_queued: AtomicBool,
     /// A job is assigned.
     pub(crate) claim: Bell,
     /// A job is handed in, or ended otherwise.
@@ -58,7 +62,7 @@ impl Bells {
     /// Bells that nobody has rung.
     pub(crate) fn new(store_tells: bool) -> Self {
         let [schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
-        Self { store_tells, schedule, claim, account, verdict }
+        Self { store_tells, schedule, is_queued: AtomicBool::new(false), claim, account, verdict }
     }
 
     /// A call of ours may have moved jobs into these states. Where the store tells of it, that was heard before: to look again would be in
@@ -73,7 +77,10 @@ impl Bells {
     fn ring_for(&self, to: &[JobStatus]) {
         for status in to {
             match status {
-                JobStatus::Queued => self.schedule.ring(),
+                JobStatus::Queued => {
+                    self.is_queued.store(true, Ordering::Release);
+                    self.schedule.ring();
+                }
                 JobStatus::Assigned => self.claim.ring(),
                 JobStatus::InProgress | JobStatus::Validated => {}
                 // Its model has room for another one.
@@ -83,6 +90,11 @@ impl Bells {
                 }
             }
         }
+    }
+
+    /// Whether jobs may have been queued since this was last asked, so that a look is hardly in vain.
+    pub(crate) fn queued(&self) -> bool {
+        self.is_queued.swap(false, Ordering::AcqRel)
     }
 
     /// Rings for what the store tells.

@@ -95,12 +95,21 @@ impl Scheduler {
     async fn assign(&self, store: &dyn Store, rng: &mut StdRng) -> Result<()> {
         let manager = &self.manager;
         let since = manager.clock.now() - manager.settings.hr.window();
-        let (models, mut queued, stats, mut load) = tokio::try_join!(
-            manager.roster.refresh(),
-            async { manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from) },
-            async { manager.store.stats(since).await.map_err(Error::from) },
-            async { manager.store.load().await.map_err(Error::from) },
-        )?;
+        let looked = async {
+            tokio::try_join!(manager.roster.refresh(), async {
+                manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from)
+            })
+        };
+        let figures = async { Ok(tokio::try_join!(manager.store.stats(since), manager.store.load())?) };
+        // A job that was just queued does not wait for one look after another; where there may be nothing, the first look says so.
+        let ((models, mut queued), (stats, mut load)) = if manager.bells.queued() {
+            tokio::try_join!(looked, figures)?
+        } else {
+            let (models, queued) = looked.await?;
+            let is_idle = queued.jobs.is_empty() && self.are_attended(&models);
+            let figures = if is_idle { (Vec::new(), Vec::new()) } else { figures.await? };
+            ((models, queued), figures)
+        };
         let from_held = self.take_back_from_held(store, &models).await?;
         let (from_unattended, waiting_there) = self.take_back_from_unattended(store, &models, &load).await?;
         if from_held + from_unattended > 0 {
@@ -193,6 +202,12 @@ impl Scheduler {
         Ok(taken_back)
     }
 
+    /// Whether workers have asked for every model lately, as they nearly always have.
+    fn are_attended(&self, models: &[Model]) -> bool {
+        let asked_for = attended(models, &[], self.manager.clock.now(), self.manager.settings.attendance);
+        models.iter().all(|model| asked_for.contains(&model.id))
+    }
+
     /// Takes jobs back that have long been assigned to a model that nobody works for, where one that somebody works for
     /// may have them. Answers how many, and why the others wait.
     async fn take_back_from_unattended(
@@ -201,13 +216,10 @@ impl Scheduler {
         models: &[Model],
         load: &[ModelLoad],
     ) -> Result<(usize, Vec<(JobId, String)>)> {
-        let attendance = self.manager.settings.attendance;
-        let now = self.manager.clock.now();
-        let asked_for = attended(models, &[], now, attendance);
-        // Nearly always workers have asked for every model lately.
-        if models.iter().all(|model| asked_for.contains(&model.id)) {
+        if self.are_attended(models) {
             return Ok((0, Vec::new()));
         }
+        let (attendance, now) = (self.manager.settings.attendance, self.manager.clock.now());
         let attended = attended(models, load, now, attendance);
         let (mut taken_back, mut waiting) = (0, Vec::new());
         for load in load.iter().filter(|load| load.assigned > 0 && !attended.contains(&load.model)) {
