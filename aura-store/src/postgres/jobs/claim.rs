@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use aura_core::{
     Action, Actor, Job, JobId, JobState, JobStatus, Lease, Prd, PrdId, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
+    job::FencingToken,
 };
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -209,17 +211,16 @@ async fn take(
         let Some((item, claim)) = group.claims.get(record::item(&row)?) else {
             return Err(named.corrupt("n", "is no claim's"));
         };
-        let lease = |token| Lease {
-            worker: claim.worker.clone(),
-            token,
-            until: value::after(now, claim.lease),
-            claimed_at: now,
-            door: claim.door,
-        };
-        found.push((named.get("seq")?, *item, record::claimed(&row, lease)?));
+        found.push((named.get("seq")?, *item, record::claimed(&row, |token| lease(claim, token, now))?));
     }
     found.sort_by_key(|(seq, ..)| *seq);
     Ok(found)
+}
+
+/// The lease that a claim gets at this moment.
+pub(super) fn lease(claim: &Claim, token: FencingToken, now: DateTime<Utc>) -> Lease {
+    let until = value::after(now, claim.lease);
+    Lease { worker: claim.worker.clone(), token, until, claimed_at: now, door: claim.door }
 }
 
 async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<ClaimedJob>, StoreError> {

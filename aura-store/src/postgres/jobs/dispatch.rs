@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aura_core::{
-    Job, JobStatus, Lease, StoreError,
+    Job, JobStatus, StoreError,
     contract::store::{Assignment, Claim, Dispatched, Wanted},
 };
 
@@ -168,14 +168,7 @@ async fn begin_at_once(
         let (Some(assignment), Some(claim)) = (assignments.get(item), claims.get(place)) else {
             return Err(named.corrupt("item", "is nobody's"));
         };
-        let lease = |token| Lease {
-            worker: claim.worker.clone(),
-            token,
-            until: value::after(now, claim.lease),
-            claimed_at: now,
-            door: claim.door,
-        };
-        let job = record::claimed(&row, lease)?;
+        let job = record::claimed(&row, |token| claim::lease(claim, token, now))?;
         let before = About { attempt: job.attempt.saturating_sub(1), ..About::from(&job) };
         assign::note(write, assignment, before, &named.get::<String>("name")?);
         answers.set(item, Ok(()));
