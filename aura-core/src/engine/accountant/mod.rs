@@ -142,7 +142,10 @@ impl Accountant {
                 Ok(examination) => self.judge(&prd, one, others, examination, models).await,
                 Err(error) => Err(error),
             };
-            failed = failed.or(judged.err());
+            match judged {
+                Ok(_) => self.forget(&one.job),
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
         failed.map_or(Ok(()), Err)?;
         self.settle_if_ended(&prd, models).await
@@ -166,6 +169,11 @@ impl Accountant {
         Ok(handed)
     }
 
+    /// The job is judged: what its examination showed is needed no more.
+    fn forget(&self, job: &Job) {
+        self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&(job.id, job.attempt));
+    }
+
     /// Whatever fails behind the tests, they need not run again.
     async fn examine_once(&self, prd: &Prd, one: &Handed) -> Result<Examination> {
         let key = (one.job.id, one.job.attempt);
@@ -182,20 +190,6 @@ impl Accountant {
     }
 
     async fn judge(
-        &self,
-        prd: &Prd,
-        one: &Handed,
-        siblings: Vec<Sibling>,
-        examination: Examination,
-        models: &[Model],
-    ) -> Result<()> {
-        let key = (one.job.id, one.job.attempt);
-        self.judge_examined(prd, one, siblings, examination, models).await?;
-        self.examined.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-        Ok(())
-    }
-
-    async fn judge_examined(
         &self,
         prd: &Prd,
         one: &Handed,
@@ -317,7 +311,7 @@ impl Accountant {
         let Some(one) = self.handed_in(std::slice::from_ref(&job), &models, &prd).await?.pop() else {
             return Err(Error::UnknownJob(id));
         };
-        if let Taken::TooLate(reason) = self.judge_examined(&prd, &one, Vec::new(), examination, &models).await? {
+        if let Taken::TooLate(reason) = self.judge(&prd, &one, Vec::new(), examination, &models).await? {
             return Err(
                 StoreError::conflict("job", id, format!("was judged before this checklist came: it {reason}")).into()
             );
