@@ -7,11 +7,13 @@
 //! - for pytest, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
 //!   either the test or a twin of it that expects something wrong and has to fail.
 
+mod copies;
 mod ids;
 mod plan;
 mod pytest;
 mod restore;
 mod twins;
+mod wrong;
 
 use std::{
     sync::Arc,

@@ -1,0 +1,253 @@
+//! Writes the copies of a suite's tests: for each run one of every test, which is the test itself or a twin of it.
+//!
+//! What can be made wrong is told by a reader of the language as places in the files' texts, so that all that is written here are edits.
+//! Neither name, place nor form tells which copy is which: names are random, comments and messages are blanked, and the values that could
+//! be made wrong are written in one way in all copies.
+
+use std::fmt::Write as _;
+
+use aura_core::SourceFile;
+use serde::Deserialize;
+
+use super::{
+    plan::{Kind, Plan, Planned, PlannedRun, Twin},
+    wrong::{Chance, Scalar},
+};
+
+/// Most characters of a twin's changed line that are told.
+const SHOWN: usize = 300;
+
+/// The bytes from one offset up to another in a file's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) struct Span(pub(super) usize, pub(super) usize);
+
+/// How a language writes what stands in a copy.
+pub(super) trait Language {
+    /// A value, as a literal.
+    fn literal(&self, value: &Scalar) -> String;
+    /// A name of a test that stands in place of another: an identifier, or a quoted text.
+    fn name(&self, name: &str) -> String;
+}
+
+/// What a reader found in the pristine files.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Found {
+    /// The tests, in the order of their files.
+    pub(super) tests: Vec<Test>,
+    /// What is left out of every copy, by file: comments, and messages of assertions.
+    pub(super) blank: Vec<(usize, Span)>,
+}
+
+/// A test.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Test {
+    /// The number of its file.
+    pub(super) file: usize,
+    /// What stands before its name in the report.
+    pub(super) prefix: String,
+    /// Its name.
+    pub(super) name: String,
+    /// Where the name stands, quotes and all.
+    pub(super) name_at: Span,
+    /// Whether its file marks a skip of it.
+    pub(super) may_skip: bool,
+    /// Why its passing proves little; empty when it proves much.
+    pub(super) weak: String,
+    /// Where it can be made wrong; none when it is weak altogether.
+    pub(super) sites: Vec<Site>,
+}
+
+/// Where a test can be made wrong.
+#[derive(Debug, Deserialize)]
+pub(super) struct Site {
+    /// The statement around it, for people.
+    pub(super) statement: Span,
+    pub(super) way: Way,
+}
+
+/// How it is made wrong.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Way {
+    /// In each of these groups, one literal gets another value: several groups are the rows of a table.
+    Value(Vec<Vec<Literal>>),
+    /// What is asserted is turned around.
+    Other(Vec<Edit>),
+    /// Another failure is expected, or none.
+    Raises(Vec<Edit>),
+}
+
+/// A value that is written out.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Literal {
+    pub(super) at: Span,
+    pub(super) value: Scalar,
+    /// Whether a value close to it might do as well, or contain it.
+    #[serde(default)]
+    pub(super) far: bool,
+}
+
+/// A text in place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Edit {
+    pub(super) at: Span,
+    pub(super) text: String,
+}
+
+impl Default for Span {
+    fn default() -> Self {
+        Self(0, 0)
+    }
+}
+
+impl Way {
+    fn kind(&self) -> Kind {
+        match self {
+            // Who gives one of two values is right as often as wrong.
+            Self::Value(groups) if groups.iter().flatten().all(|literal| literal.value.has_few_others()) => Kind::Other,
+            Self::Value(_) => Kind::Value,
+            Self::Other(_) => Kind::Other,
+            Self::Raises(_) => Kind::Raises,
+        }
+    }
+
+    /// What makes it wrong; absent where no other value can be told.
+    fn edits(&self, language: &dyn Language, chance: &mut Chance) -> Option<Vec<Edit>> {
+        match self {
+            Self::Other(edits) | Self::Raises(edits) => Some(edits.clone()),
+            Self::Value(groups) => groups
+                .iter()
+                .map(|group| {
+                    let mut order: Vec<&Literal> = group.iter().collect();
+                    chance.shuffle(&mut order);
+                    order.into_iter().find_map(|literal| {
+                        let value = literal.value.wrong(literal.far, chance)?;
+                        Some(Edit { at: literal.at, text: language.literal(&value) })
+                    })
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Plans the runs of these tests, and writes their copies.
+///
+/// # Errors
+/// What in the files cannot be told apart, so that there are no copies.
+pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Found) -> Result<Plan, String> {
+    let mut chance = Chance::default();
+    let Found { mut tests, blank } = found;
+    for test in &mut tests {
+        // Only what can be made wrong for certain is a site.
+        test.sites.retain(|site| site.way.edits(language, &mut Chance::default()).is_some());
+        if test.sites.is_empty() && test.weak.is_empty() {
+            "it asserts nothing that could be made wrong".clone_into(&mut test.weak);
+        }
+        let sites = &mut test.sites;
+        chance.shuffle(sites);
+    }
+    let total = runs_for(&tests);
+    let right: Vec<usize> =
+        tests.iter().map(|test| if test.sites.is_empty() { 0 } else { chance.below(total) }).collect();
+    let runs = (0..total).map(|at| one_run(language, &pristine, &tests, &blank, &right, at, &mut chance));
+    let runs = runs.collect::<Result<Vec<_>, _>>()?;
+    let planned = tests.iter().zip(&right).map(|(test, right)| Planned {
+        id: format!("{}{}", test.prefix, test.name),
+        many: false,
+        count: Some(1),
+        may_skip: test.may_skip,
+        weak: test.weak.clone(),
+        right: *right,
+    });
+    Ok(Plan { tests: planned.collect(), runs, pristine })
+}
+
+/// How often the suite is run: fewer tests need more runs for a guess to be as unlikely.
+fn runs_for(tests: &[Test]) -> usize {
+    let able = tests.iter().filter(|test| !test.sites.is_empty());
+    let most = able.clone().map(|test| test.sites.len()).max();
+    match (able.count(), most) {
+        (0, _) => 0,
+        (1 | 2, _) => 4,
+        (3..=5, _) => 3,
+        (_, most) if most > Some(1) => 3,
+        _ => 2,
+    }
+}
+
+fn one_run(
+    language: &dyn Language,
+    pristine: &[SourceFile],
+    tests: &[Test],
+    blank: &[(usize, Span)],
+    right: &[usize],
+    at: usize,
+    chance: &mut Chance,
+) -> Result<PlannedRun, String> {
+    let mut edits: Vec<Vec<Edit>> = pristine.iter().map(|_| Vec::new()).collect();
+    let mut add = |file: usize, edit: Edit| {
+        if let Some(edits) = edits.get_mut(file) {
+            edits.push(edit);
+        }
+    };
+    for (file, span) in blank {
+        add(*file, Edit { at: *span, text: " ".to_owned() });
+    }
+    let (mut names, mut twins) = (Vec::new(), Vec::new());
+    for (test, right) in tests.iter().zip(right) {
+        let name = chance.name();
+        add(test.file, Edit { at: test.name_at, text: language.name(&name) });
+        names.push(format!("{}{name}", test.prefix));
+        let site = test.sites.get(at % test.sites.len().max(1)).filter(|_| *right != at);
+        let wrong = site.and_then(|site| site.way.edits(language, chance)).unwrap_or_default();
+        let plain = test.sites.iter().filter_map(|site| match &site.way {
+            Way::Value(groups) => Some(groups.iter().flatten()),
+            Way::Other(_) | Way::Raises(_) => None,
+        });
+        let plain = plain.flatten().map(|literal| Edit { at: literal.at, text: language.literal(&literal.value) });
+        for edit in plain.filter(|edit| wrong.iter().all(|wrong| wrong.at != edit.at)) {
+            add(test.file, edit);
+        }
+        twins.push(site.map(|site| {
+            let text = pristine.get(test.file).map(|file| file.text.as_str()).unwrap_or_default();
+            Twin { kind: site.way.kind(), expects: shown(text, site.statement, &wrong) }
+        }));
+        wrong.into_iter().for_each(|edit| add(test.file, edit));
+    }
+    let files = pristine.iter().zip(edits).map(|(file, edits)| {
+        let text = edited(&file.text, edits).ok_or_else(|| format!("{} is read in two ways", file.path))?;
+        Ok(SourceFile::new(&file.path, text))
+    });
+    Ok(PlannedRun { files: files.collect::<Result<_, String>>()?, names, twins })
+}
+
+/// A text with some of it replaced; absent where two edits are about the same part.
+fn edited(text: &str, mut edits: Vec<Edit>) -> Option<String> {
+    // What is put in stands before what is replaced at the same place, and both are once what two readers told alike.
+    edits.sort_by_key(|edit| (edit.at.0, edit.at.1));
+    edits.dedup();
+    let (mut whole, mut from) = (String::with_capacity(text.len()), 0);
+    for Edit { at: Span(start, end), text: new } in edits {
+        whole.push_str(text.get(from..start)?);
+        whole.push_str(&new);
+        from = end;
+    }
+    whole.push_str(text.get(from..)?);
+    Some(whole)
+}
+
+/// The first line of a statement as a twin has it.
+fn shown(text: &str, statement: Span, wrong: &[Edit]) -> String {
+    let inside = |edit: &&Edit| statement.0 <= edit.at.0 && edit.at.1 <= statement.1;
+    let moved = |edit: &Edit| Edit {
+        at: Span(edit.at.0.saturating_sub(statement.0), edit.at.1.saturating_sub(statement.0)),
+        text: edit.text.clone(),
+    };
+    let own = text.get(statement.0..statement.1).unwrap_or_default();
+    let mut line = edited(own, wrong.iter().filter(inside).map(moved).collect()).unwrap_or_default();
+    // The values of a table stand elsewhere.
+    for edit in wrong.iter().filter(|edit| !inside(edit)) {
+        let _infallible = write!(line, " … {}", edit.text);
+    }
+    line.split('\n').map(str::trim).collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect()
+}
