@@ -159,7 +159,7 @@ pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Fo
         weak: test.weak.clone(),
         right: *right,
     });
-    Ok(Plan { tests: planned.collect(), runs, pristine })
+    Ok(Plan { tests: planned.collect(), runs, pristine, may_not_build: true })
 }
 
 /// How often the suite is run: fewer tests need more runs for a guess to be as unlikely.

@@ -7,6 +7,7 @@
 //! - for pytest, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
 //!   either the test or a twin of it that expects something wrong and has to fail.
 
+mod cargo;
 mod copies;
 mod ids;
 mod plan;
@@ -25,6 +26,7 @@ use aura_core::{
 };
 
 use self::{
+    ids::Sorted,
     plan::{Plan, Planned},
     restore::Before,
     twins::Judged,
@@ -43,7 +45,11 @@ pub(super) async fn run(place: &Place, project: &Project, suite: &TestSuite) -> 
     // The timeout is for all of it.
     let rest = TestSuite { timeout: suite.timeout.saturating_sub(started.elapsed()), ..suite.clone() };
     match plan {
-        Ok(plan) if !plan.runs.is_empty() => run_planned(place, project, &rest, &plan).await,
+        Ok(plan) if !plan.runs.is_empty() => match run_planned(place, project, &rest, &plan).await? {
+            Ok(report) => Ok(report),
+            // What its twins cost is not taken from its time.
+            Err(why) => run_plain(place, project, suite, Some(&plan.tests), &why).await,
+        },
         Ok(plan) => run_plain(place, project, &rest, Some(&plan.tests), "no test can be given a twin").await,
         Err(why) => run_plain(place, project, &rest, None, &why).await,
     }
@@ -82,13 +88,13 @@ async fn run_plain(
     Ok(TestReport { end, wall, fast_enough, peak_memory, cpu, output, coverage, ..report })
 }
 
-/// Runs every copy, and puts the tests themselves together from them.
+/// Runs every copy, and puts the tests themselves together from them; the reason when the suite has to be run as it is instead.
 async fn run_planned(
     place: &Place,
     project: &Project,
     suite: &TestSuite,
     plan: &Plan,
-) -> Result<TestReport, SandboxError> {
+) -> Result<Result<TestReport, String>, SandboxError> {
     let started = Instant::now();
     let before = {
         let slot = Arc::clone(&place.slot);
@@ -102,8 +108,8 @@ async fn run_planned(
         ..TestReport::of(Vec::new(), EvidenceStrength::SameProcess)
     };
     let (mut longest, mut used, mut sorted, mut stopped) = (Duration::ZERO, Used::default(), Vec::new(), None);
-    let (mut short, mut reached) = (None, Coverage::default());
-    for run in &plan.runs {
+    let (mut short, mut reached, mut unfit) = (None, Coverage::default(), None);
+    for (number, run) in plan.runs.iter().enumerate() {
         let left = suite.timeout.saturating_sub(started.elapsed());
         let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
         let Once { end, wall, used: round, cases, complaint, shortage, coverage, last } =
@@ -117,6 +123,11 @@ async fn run_planned(
             Ok(one) => {
                 // Nothing passed and something could not even be collected: the other runs would say the same.
                 let hopeless = !one.strays.is_empty() && one.passed() == 0;
+                let left = suite.timeout.saturating_sub(started.elapsed());
+                unfit = (number == 0).then(|| fits(plan, &one, hopeless, wall, left).err()).flatten();
+                if unfit.is_some() {
+                    break;
+                }
                 sorted.push(one);
                 if hopeless {
                     break;
@@ -140,13 +151,20 @@ async fn run_planned(
     }
     let (slot, mut files) = (Arc::clone(&place.slot), plan.pristine.clone());
     files.extend(project.files.iter().cloned());
+    let before = unfit.is_some().then_some(before);
     crate::blocking(move || {
+        if let Some(before) = before {
+            before.restore(slot.work());
+        }
         restore::write(slot.work(), &files);
         Ok(())
     })
     .await?;
+    if let Some(why) = unfit {
+        return Ok(Err(why));
+    }
     if let Some(stopped) = stopped {
-        return Ok(stopped);
+        return Ok(Ok(stopped));
     }
     let Judged { cases, forgeries, void, strength, notes } = twins::judge(plan, &sorted);
     let short = said(short);
@@ -154,17 +172,33 @@ async fn run_planned(
         [short.as_str(), reached.complaint.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
     let wrong = void.or_else(|| ids::check(&project.expected, &cases));
     if let Some(wrong) = wrong.filter(|_| forgeries.is_empty()) {
-        return Ok(ended(
-            RunEnd::Unreadable,
-            longest,
-            with_notes(&[], place.limits.output_kept, &[wrong.as_str(), &short]),
-        ));
+        let output = with_notes(&[], place.limits.output_kept, &[wrong.as_str(), &short]);
+        return Ok(Ok(ended(RunEnd::Unreadable, longest, output)));
     }
     let output = with_notes(failures(&cases).as_bytes(), place.limits.output_kept, &notes);
     let fast_enough = longest <= suite.fast_enough;
     let Used { peak_memory, cpu, .. } = used;
     let report = TestReport { peak_memory, cpu, forgeries, ..TestReport::of(cases, strength) };
-    Ok(TestReport { wall: longest, fast_enough, output, coverage: reached.share, ..report })
+    Ok(Ok(TestReport { wall: longest, fast_enough, output, coverage: reached.share, ..report }))
+}
+
+/// Whether the copies can be run at all, as the first run of them tells, and as often as it takes; the reason when not.
+fn fits(plan: &Plan, first: &Sorted, hopeless: bool, wall: Duration, left: Duration) -> Result<(), String> {
+    let files = || plan.pristine.iter().map(|file| file.path.as_str());
+    if hopeless
+        && plan.may_not_build
+        && first.strays.iter().any(|stray| files().any(|path| stray.message.contains(path)))
+    {
+        return Err("the copies of its tests could not be built, and so they have no twins".to_owned());
+    }
+    let more = plan.runs.len().saturating_sub(1);
+    if !hopeless && wall.saturating_mul(u32::try_from(more).unwrap_or(u32::MAX)) > left {
+        let (wall, left) = (wall.as_secs_f64(), left.as_secs_f64());
+        return Err(format!(
+            "its tests have no twins: one run took {wall:.1} s, and {more} more do not fit into the {left:.1} s that are left of its timeout"
+        ));
+    }
+    Ok(())
 }
 
 /// The files, with some in place of those at the same path.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aura_core::{Project, SandboxError, SourceFile};
 use serde::Deserialize;
 
-use super::pytest;
+use super::{cargo, pytest};
 use crate::runner::Place;
 
 /// The tests there are, and the runs that try them.
@@ -18,6 +18,9 @@ pub(super) struct Plan {
     /// The test files as they were.
     #[serde(skip)]
     pub(super) pristine: Vec<SourceFile>,
+    /// Whether a copy may be no program, since its language has types that are not known here.
+    #[serde(skip)]
+    pub(super) may_not_build: bool,
 }
 
 /// One test function.
@@ -74,5 +77,8 @@ pub(super) async fn make(
     project: &Project,
     timeout: Duration,
 ) -> Result<Result<Plan, String>, SandboxError> {
-    pytest::plan(place, project, timeout).await
+    match pytest::plan(place, project, timeout).await? {
+        Err(why) if why.is_empty() => cargo::plan(place, project).await,
+        made => Ok(made),
+    }
 }

@@ -130,7 +130,14 @@ fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> Test
 
 /// An assertion failed, or an exception did not come or was another one.
 fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
-    const MARKS: [&str; 3] = ["AssertionError", "DID NOT RAISE", "not raised"];
+    const MARKS: [&str; 6] = [
+        "AssertionError",
+        "DID NOT RAISE",
+        "not raised",
+        "assertion `",
+        "assertion failed: ",
+        "panic did not contain expected string",
+    ];
     let message = case.message.as_str();
     let asserted = message.starts_with("assert ")
         || MARKS.iter().any(|mark| message.contains(mark))
@@ -154,7 +161,7 @@ mod tests {
             PlannedRun { files: Vec::new(), names: names("a"), twins: kinds.iter().map(|_| None).collect() },
             PlannedRun { files: Vec::new(), names: names("b"), twins: kinds.iter().map(twin).collect() },
         ];
-        Plan { tests, runs, pristine: Vec::new() }
+        Plan { tests, runs, pristine: Vec::new(), may_not_build: false }
     }
 
     fn run(name: &str, outcomes: &[TestOutcome]) -> Sorted {

@@ -1,0 +1,129 @@
+//! The tests of `cargo test`: read from the integration tests of the package.
+
+mod bounds;
+mod command;
+mod literals;
+mod sites;
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    thread,
+};
+
+use aura_core::{Project, SandboxError, SourceFile};
+
+use self::command::CargoTest;
+use super::{
+    copies::{self, Found, Language},
+    plan::Plan,
+    wrong::Scalar,
+};
+use crate::{path::WorkPath, runner::Place, workspace::Slot};
+
+/// Largest manifest that is looked at, in bytes.
+const MAX_MANIFEST: u64 = 1 << 20;
+/// What in a manifest has cargo run other tests than those in its folders.
+const STEERS: [&str; 4] = ["[[test]]", "autotests", "harness", "members"];
+
+/// Makes a plan; the reason why there can be none.
+pub(super) async fn plan(place: &Place, project: &Project) -> Result<Result<Plan, String>, SandboxError> {
+    let cargo = match CargoTest::of(project) {
+        Ok(cargo) => cargo,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (slot, project) = (Arc::clone(&place.slot), project.clone());
+    crate::blocking(move || {
+        let files = match Files::find(&slot, &project, &cargo) {
+            Ok(files) => files,
+            Err(why) => return Ok(Err(why)),
+        };
+        // A parser needs room for what is nested.
+        let reader = thread::Builder::new().name("aura-tests".to_owned()).stack_size(bounds::STACK);
+        let read = reader.spawn(move || read(files)).map_err(|source| SandboxError::Io {
+            action: "start a thread that reads the tests".to_owned(),
+            source: source.into(),
+        })?;
+        Ok(read.join().unwrap_or_else(|_| Err("its test files have the parser give up".to_owned())))
+    })
+    .await
+}
+
+fn read(Files { targets, modules }: Files) -> Result<Plan, String> {
+    let mut found = Found::default();
+    let done = targets.iter().enumerate().try_for_each(|(number, file)| {
+        // Places are told within one file, and everything of it is forgotten with the thread.
+        proc_macro2::extra::invalidate_current_thread_spans();
+        tests::read(number, file, &modules, &mut found)
+    });
+    done.and_then(|()| copies::plan(&Rust, targets, found)).map_err(|why| format!("its tests get no twins: {why}"))
+}
+
+/// The Rust files of the suite and the context, as they were.
+struct Files {
+    /// Those that cargo runs as targets of their own.
+    targets: Vec<SourceFile>,
+    /// Those that hold no test.
+    modules: BTreeSet<String>,
+}
+
+impl Files {
+    fn find(slot: &Slot, project: &Project, cargo: &CargoTest) -> Result<Self, String> {
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        for (path, text) in slot.base_tests() {
+            files.insert(path.as_str().to_owned(), String::from_utf8_lossy(&text).into_owned());
+        }
+        let given = project.files.iter().filter_map(|file| Some((WorkPath::parse(&file.path).ok()?, file)));
+        files.extend(given.map(|(path, file)| (path.as_str().to_owned(), file.text.clone())));
+        let manifest = files.remove("Cargo.toml").or_else(|| {
+            let bytes = slot.work().read(&WorkPath::parse("Cargo.toml").ok()?, MAX_MANIFEST).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        });
+        let manifest = manifest.ok_or("there is no Cargo.toml")?;
+        if let Some(word) = STEERS.iter().find(|word| manifest.contains(**word)) {
+            return Err(format!(
+                "Cargo.toml may have cargo run other tests by `{word}`: leave it out, or give `expected`"
+            ));
+        }
+        files.retain(|path, _| path.ends_with(".rs"));
+        let holds_tests = |text: &str| text.contains("test]") || text.contains("cfg(test)");
+        let without = files.iter().filter(|(_, text)| !holds_tests(text)).map(|(path, _)| path.clone());
+        let modules: BTreeSet<String> = without.collect();
+        let (targets, others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| command::target(path).is_some());
+        if let Some((path, _)) = others.iter().find(|(path, _)| !modules.contains(path)) {
+            return Err(format!("{path} holds tests, and only those of files in `tests` get twins"));
+        }
+        let run = targets.into_iter().filter(|(path, _)| cargo.runs(path));
+        let targets: Vec<SourceFile> = run.map(|(path, text)| SourceFile::new(path, text)).collect();
+        if targets.is_empty() {
+            return Err("neither the suite nor the context brings an integration test".to_owned());
+        }
+        Ok(Self { targets, modules })
+    }
+}
+
+/// How Rust writes what stands in a copy.
+#[derive(Debug)]
+struct Rust;
+
+impl Language for Rust {
+    fn literal(&self, value: &Scalar) -> String {
+        let escaped = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        match value {
+            Scalar::Int(value, suffix) => format!("{value}{suffix}"),
+            Scalar::Float(value, suffix) => format!("{value:?}{suffix}"),
+            Scalar::Bool(value) => value.to_string(),
+            Scalar::Text(text) => format!("{text:?}"),
+            Scalar::Char(c) => format!("{c:?}"),
+            Scalar::Bytes(bytes) => format!("b\"{}\"", escaped(bytes)),
+            Scalar::Byte(byte) => format!("b'{}'", escaped(&[*byte])),
+            Scalar::OneOf(name, _) => name.clone(),
+        }
+    }
+
+    fn name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+}

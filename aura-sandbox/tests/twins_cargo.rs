@@ -1,0 +1,155 @@
+//! Runs cargo suites whose tests have twins.
+#![cfg(unix)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test ends by panicking")]
+
+mod bench;
+
+use std::time::Duration;
+
+use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite};
+use aura_sandbox::{BackEnd, Limits};
+use bench::Bench;
+
+/// Each form of an assertion that can be made wrong, over the work in `GOOD`.
+const TESTS: &str = r#"//! What is right: 5.
+use solution::*;
+use std::cmp::Ordering;
+
+mod numbers {
+    use solution::add;
+
+    #[test]
+    fn small() {
+        // Five, of course.
+        assert_eq!(add(2, 3), 5, "it is five");
+    }
+
+    /// Nine hundred.
+    #[test]
+    fn large() {
+        assert_eq!(0x384_i32, add(400, 500));
+    }
+
+    #[test]
+    fn negative() {
+        let want = -7;
+        assert_eq!(add(-3, -4), want);
+    }
+}
+
+#[test]
+fn table() {
+    for (a, b, want) in [(1, 2, 3), (10, 20, 30), (7, 7, 14)] {
+        assert_eq!(add(a, b), want, "{a} {b}");
+    }
+}
+
+#[test]
+fn named_table() {
+    let cases = vec![("a", "A"), ("bc", "BC")];
+    for &(given, want) in cases.iter() {
+        assert_eq!(upper(given), want);
+    }
+}
+
+#[test]
+fn texts() {
+    assert_eq!(upper("abc"), "ABC".to_string());
+    assert!(upper("xyz").contains("YZ"));
+}
+
+#[test]
+fn lists() {
+    assert_eq!(halves(&[2, 4]), vec![1, 2]);
+    assert_eq!(halves(&[]), Vec::<i32>::new());
+}
+
+#[test]
+fn options() {
+    assert_eq!(first("hello"), Some('h'));
+    assert_eq!(first(""), None);
+    assert!(first("").is_none());
+}
+
+#[test]
+fn orders() {
+    assert_eq!(compare(1, 2), Ordering::Less);
+    assert!(compare(2, 2) == Ordering::Equal);
+}
+
+#[test]
+fn conditions() {
+    let sum = add(1, 1);
+    assert!(sum > 1 && sum != 3);
+    assert!(!upper("a").is_empty());
+    assert_ne!(add(1, 2), 4);
+    assert!(matches!(parse("12"), Ok(12)));
+}
+
+#[test]
+fn results() -> Result<(), String> {
+    let value = parse("40")?;
+    assert_eq!(value, 40);
+    assert_eq!(parse("x"), Err("no number: x".to_owned()));
+    Ok(())
+}
+
+#[test]
+fn fractions() {
+    assert!((half(5.0) - 2.5).abs() < 1e-9);
+    assert_eq!(half(3.0), 1.5);
+}
+
+#[test]
+#[should_panic(expected = "divided by nothing")]
+fn panics() {
+    divide(1, 0);
+}
+
+#[test]
+#[should_panic]
+fn panics_somehow() {
+    divide(2, 0);
+}
+
+#[test]
+#[ignore = "slow"]
+fn later() {
+    assert_eq!(add(1, 1), 2);
+}
+"#;
+
+const GOOD: &str = r#"
+use std::cmp::Ordering;
+pub fn add(a: i32, b: i32) -> i32 { a + b }
+pub fn upper(text: &str) -> String { text.to_uppercase() }
+pub fn halves(all: &[i32]) -> Vec<i32> { all.iter().map(|n| n / 2).collect() }
+pub fn first(text: &str) -> Option<char> { text.chars().next() }
+pub fn compare(a: i32, b: i32) -> Ordering { a.cmp(&b) }
+pub fn parse(text: &str) -> Result<i32, String> { text.parse().map_err(|_| format!("no number: {text}")) }
+pub fn half(x: f64) -> f64 { x / 2.0 }
+pub fn divide(a: i32, b: i32) -> i32 { if b == 0 { panic!("divided by nothing") } a / b }
+"#;
+
+async fn run(suite: &TestSuite, work: &str) -> TestReport {
+    behind(BackEnd::Unconfined, suite, work).await
+}
+
+async fn behind(back_end: BackEnd, suite: &TestSuite, work: &str) -> TestReport {
+    let bench = Bench::behind(back_end, Limits::default(), &[]).await;
+    bench.apply(&[("src/lib.rs", work)]).await.expect("the work is taken");
+    bench.run(&suite.clone().timeout(Duration::from_secs(120))).await
+}
+
+fn suite() -> TestSuite {
+    TestSuite::cargo(TESTS)
+}
+
+#[tokio::test]
+async fn good_work_is_proven_by_twins_of_every_form() {
+    let report = run(&suite(), GOOD).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.forgeries.len()), (EvidenceStrength::Twins, 0), "{report:#?}");
+    assert_eq!((report.cases.len(), report.count(TestOutcome::Skipped)), (15, 1), "{report:#?}");
+    assert_eq!(report.cases[0].id, "tests/solution.rs::numbers::small");
+}
