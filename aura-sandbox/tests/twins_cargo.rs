@@ -6,9 +6,9 @@ mod bench;
 
 use std::time::Duration;
 
-use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite};
+use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite, evidence::RunEnd};
 use aura_sandbox::{BackEnd, Limits};
-use bench::Bench;
+use bench::{Bench, everywhere};
 
 /// Each form of an assertion that can be made wrong, over the work in `GOOD`.
 const TESTS: &str = r#"//! What is right: 5.
@@ -152,4 +152,59 @@ async fn good_work_is_proven_by_twins_of_every_form() {
     assert_eq!((report.strength, report.forgeries.len()), (EvidenceStrength::Twins, 0), "{report:#?}");
     assert_eq!((report.cases.len(), report.count(TestOutcome::Skipped)), (15, 1), "{report:#?}");
     assert_eq!(report.cases[0].id, "tests/solution.rs::numbers::small");
+}
+
+const ATTACKS: &str = include_str!("forging/attacks_rust.txt");
+
+/// Sixteen tests, so that nobody guesses them all.
+fn sums() -> TestSuite {
+    let test = |n: i64| {
+        let (a, b) = (n * 37 + 2, n * n + 400);
+        format!("#[test]\nfn sum_{n}() {{\n    assert_eq!(add({a}, {b}), {});\n}}\n\n", a + b)
+    };
+    TestSuite::cargo("use solution::*;\n\n".to_owned() + &(0..16).map(test).collect::<String>())
+}
+
+fn attacks() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ATTACKS.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'))
+}
+
+fn work(name: &str) -> &'static str {
+    attacks().find(|(other, _)| *other == name).map_or_else(|| panic!("there is no {name}"), |(_, text)| text)
+}
+
+/// Whether anything of it counts.
+fn earns(report: &TestReport) -> bool {
+    report.end == RunEnd::Finished && report.forgeries.is_empty() && report.count(TestOutcome::Passed) > 0
+}
+
+#[tokio::test]
+async fn no_attack_on_a_cargo_suite_earns_anything() {
+    let (suite, back_ends) = (sums(), everywhere());
+    let every = std::env::var_os("AURA_FORGE_ALL").is_some();
+    let mut wrong = Vec::new();
+    for (n, (name, text)) in attacks().filter(|(name, _)| !name.starts_with("HONEST")).enumerate() {
+        for (turn, back_end) in back_ends.iter().enumerate() {
+            if every || turn == n % back_ends.len() {
+                let report = behind(*back_end, &suite, text).await;
+                if earns(&report) || report.is_pass() {
+                    wrong.push(format!("{back_end}: {name}: {report:#?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn honest_work_is_told_apart_and_never_accused() {
+    let suite = sums();
+    let good = run(&suite, work("HONEST good")).await;
+    assert!(good.is_pass(), "{good:#?}");
+    assert_eq!((good.cases.len(), good.strength), (16, EvidenceStrength::Twins), "{good:#?}");
+    for (name, _) in attacks().filter(|(name, _)| name.starts_with("HONEST") && *name != "HONEST good") {
+        let bad = run(&suite, work(name)).await;
+        assert!(bad.forgeries.is_empty() && !bad.is_pass(), "{name}: {bad:#?}");
+        assert_eq!((bad.end, bad.count(TestOutcome::Passed)), (RunEnd::Finished, 0), "{name}: {bad:#?}");
+    }
 }

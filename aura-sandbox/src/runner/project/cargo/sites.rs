@@ -237,6 +237,9 @@ impl Scan<'_> {
                         self.equal(&both.left, &both.right, names, turned)
                     }
                     BinOp::Ne(_) => swap(at, "=="),
+                    BinOp::Lt(_) | BinOp::Le(_) if self.close(&both.left).is_some() => {
+                        self.close(&both.left).map(|way| vec![way])
+                    }
                     BinOp::Lt(_) => swap(at, ">="),
                     BinOp::Ge(_) => swap(at, "<"),
                     BinOp::Gt(_) => swap(at, "<="),
@@ -262,6 +265,19 @@ impl Scan<'_> {
         is_text.then(|| Way::Value(vec![literals(argument, self.file).into_iter().map(far).collect()]))
     }
 
+    /// What `(f() - 2.5).abs() < 1e-9` says is right: to turn that around would tell which copy is the twin.
+    fn close(&self, left: &Expr) -> Option<Way> {
+        let Expr::MethodCall(call) = left else { return None };
+        let Expr::Binary(both) = bare(&call.receiver) else { return None };
+        if call.method != "abs" || !matches!(both.op, BinOp::Sub(_)) {
+            return None;
+        }
+        let far = |literal: Literal| Literal { far: true, ..literal };
+        let sides = [&both.right, &both.left].map(|side| literals(side, self.file));
+        let group = sides.into_iter().find(|group| !group.is_empty())?;
+        Some(Way::Value(vec![group.into_iter().map(far).collect()]))
+    }
+
     /// The opposite of a condition.
     fn turned(&self, condition: &Expr) -> Option<Vec<Way>> {
         let at = place(condition.span());
@@ -271,7 +287,12 @@ impl Scan<'_> {
             return None;
         }
         let put = |at: usize, text: &str| Edit { at: Span(at, at), text: text.to_owned() };
-        Some(vec![Way::Other(vec![put(at.0, "!("), put(at.1, ")")])])
+        // As people write it: a parenthesis that is not needed would tell which copy is the twin.
+        let binds = matches!(
+            condition,
+            Expr::MethodCall(_) | Expr::Call(_) | Expr::Path(_) | Expr::Macro(_) | Expr::Field(_) | Expr::Index(_)
+        );
+        Some(vec![Way::Other(if binds { vec![put(at.0, "!")] } else { vec![put(at.0, "!("), put(at.1, ")")] })])
     }
 }
 
