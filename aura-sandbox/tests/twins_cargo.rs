@@ -6,7 +6,7 @@ mod bench;
 
 use std::time::Duration;
 
-use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite, evidence::RunEnd};
+use aura_core::{EvidenceStrength, ReportFormat, TestOutcome, TestReport, TestSuite, evidence::RunEnd};
 use aura_sandbox::{BackEnd, Limits};
 use bench::{Bench, everywhere};
 
@@ -146,12 +146,14 @@ fn suite() -> TestSuite {
 }
 
 #[tokio::test]
-async fn good_work_is_proven_by_twins_of_every_form() {
-    let report = run(&suite(), GOOD).await;
-    assert!(report.is_pass(), "{report:#?}");
-    assert_eq!((report.strength, report.forgeries.len()), (EvidenceStrength::Twins, 0), "{report:#?}");
-    assert_eq!((report.cases.len(), report.count(TestOutcome::Skipped)), (15, 1), "{report:#?}");
-    assert_eq!(report.cases[0].id, "tests/solution.rs::numbers::small");
+async fn good_work_is_proven_by_twins_of_every_form_behind_every_back_end() {
+    for back_end in everywhere() {
+        let report = behind(back_end, &suite(), GOOD).await;
+        assert!(report.is_pass(), "{report:#?}");
+        assert_eq!((report.strength, report.forgeries.len()), (EvidenceStrength::Twins, 0), "{report:#?}");
+        assert_eq!((report.cases.len(), report.count(TestOutcome::Skipped)), (15, 1), "{report:#?}");
+        assert_eq!(report.cases[0].id, "tests/solution.rs::numbers::small");
+    }
 }
 
 const ATTACKS: &str = include_str!("forging/attacks_rust.txt");
@@ -207,4 +209,82 @@ async fn honest_work_is_told_apart_and_never_accused() {
         assert!(bad.forgeries.is_empty() && !bad.is_pass(), "{name}: {bad:#?}");
         assert_eq!((bad.end, bad.count(TestOutcome::Passed)), (RunEnd::Finished, 0), "{name}: {bad:#?}");
     }
+}
+
+#[tokio::test]
+async fn partly_right_work_is_told_apart_test_by_test() {
+    let bad = GOOD
+        .replace("a + b }", "if a < 5 { a + b } else { 0 } }")
+        .replace("text.chars().next()", "text.chars().last()")
+        .replace("divided by nothing", "no");
+    let report = run(&suite(), &bad).await;
+    let failed: Vec<&str> = report
+        .cases
+        .iter()
+        .filter(|case| case.outcome == TestOutcome::Failed)
+        .filter_map(|case| case.id.strip_prefix("tests/solution.rs::"))
+        .collect();
+    assert_eq!(failed, ["numbers::large", "table", "options", "panics"], "{report:#?}");
+    assert!(report.forgeries.is_empty() && report.end == RunEnd::Finished, "{report:#?}");
+    let large = report.cases.iter().find(|case| case.id.ends_with("large")).expect("it ran");
+    assert!(large.message.contains("left: 900") && large.message.contains("large"), "{large:?}");
+}
+
+#[tokio::test]
+async fn a_test_that_cannot_be_proven_leaves_the_evidence_weak_and_says_why() {
+    let tests = TESTS.to_owned() + "\n#[test]\nfn same() {\n    assert_eq!(add(1, 2), add(2, 1));\n}\n";
+    let report = run(&TestSuite::cargo(tests), GOOD).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::SameProcess);
+    assert!(report.output.contains("tests/solution.rs::same: what is right is not written out"), "{}", report.output);
+}
+
+#[tokio::test]
+async fn copies_that_do_not_build_cost_good_work_nothing() {
+    // A name that only a comment mentions is taken for one of the variants.
+    let tests =
+        "use solution::*;\n// Never Color::Purple.\n#[test]\nfn red() {\n    assert_eq!(color(), Color::Red);\n}\n";
+    let good = "#[derive(Debug, PartialEq)]\npub enum Color { Red, Blue }\npub fn color() -> Color { Color::Red }\n";
+    let report = run(&TestSuite::cargo(tests), good).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!(
+        (report.strength, report.cases[0].id.as_str()),
+        (EvidenceStrength::SameProcess, "tests/solution.rs::red")
+    );
+    assert!(report.output.contains("could not be built"), "{}", report.output);
+    let bad = run(&TestSuite::cargo(tests), &good.replace("Color { Color::Red }", "Color { Color::Blue }")).await;
+    assert_eq!((bad.count(TestOutcome::Failed), bad.forgeries.len()), (1, 0), "{bad:#?}");
+}
+
+#[tokio::test]
+async fn a_suite_that_takes_too_long_for_twins_is_run_as_it_is() {
+    let slow = "pub fn add(a: i64, b: i64) -> i64 { std::thread::sleep(std::time::Duration::from_secs(3)); a + b }\n";
+    let bench = Bench::new().await;
+    bench.apply(&[("src/lib.rs", slow)]).await.expect("the work is taken");
+    let one = "#[test]\nfn one() {\n    assert_eq!(solution::add(1, 2), 3);\n}\n";
+    let report = bench.run(&TestSuite::cargo(one).timeout(Duration::from_secs(9))).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::SameProcess);
+    assert!(report.output.contains("do not fit"), "{}", report.output);
+    assert_eq!(bench.read("tests/solution.rs"), one);
+}
+
+#[tokio::test]
+async fn tests_of_the_context_and_a_module_beside_them_have_twins_too() {
+    let base = [
+        ("Cargo.toml", "[package]\nname = \"solution\"\nversion = \"0.0.0\"\nedition = \"2024\"\n"),
+        ("tests/common/mod.rs", "pub fn two() -> i64 { 2 }\n"),
+        ("tests/base.rs", "mod common;\n#[test]\nfn base() { assert_eq!(solution::add(common::two(), 1), 3); }\n"),
+    ];
+    let bench = Bench::with(Limits::default(), &base).await;
+    let own = [("src/lib.rs", work("HONEST good")), ("tests/mine.rs", "#[test]\nfn mine() {}\n")];
+    bench.apply(&own).await.expect("the work is taken");
+    let command = ["cargo", "test", "--offline", "--no-fail-fast"];
+    let report = bench.run(&TestSuite::project(vec![], command, ReportFormat::Cargo)).await;
+    let ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
+    assert_eq!(
+        (ids.as_slice(), report.strength),
+        (&["tests/base.rs::base"][..], EvidenceStrength::Twins),
+        "{report:#?}"
+    );
 }

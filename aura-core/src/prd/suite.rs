@@ -61,6 +61,8 @@ pub enum Tests {
 ///   of every test under a random name: the test itself, or a twin that expects something wrong. A test that passes in both forms is a
 ///   forgery. When each test that passed has a twin that failed, the strength is `twins`. `timeout` is for all runs together, and the
 ///   longest one is what may be fast enough.
+/// - `cargo test`: the same for the integration tests in `tests`. Where the runs do not fit the timeout, or a copy does not build, it is
+///   run once more as it is, with the whole timeout: `same_process`.
 /// - Anything else, and tests whose right value is not written out where a twin can change it: `same_process`. Code in the same process
 ///   can patch the tool and write any report.
 ///

@@ -18,7 +18,7 @@ use super::{
 const SHOWN: usize = 300;
 
 /// The bytes from one offset up to another in a file's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub(super) struct Span(pub(super) usize, pub(super) usize);
 
 /// How a language writes what stands in a copy.
@@ -94,12 +94,6 @@ pub(super) struct Edit {
     pub(super) text: String,
 }
 
-impl Default for Span {
-    fn default() -> Self {
-        Self(0, 0)
-    }
-}
-
 impl Way {
     fn kind(&self) -> Kind {
         match self {
@@ -120,6 +114,8 @@ impl Way {
                 .map(|group| {
                     let mut order: Vec<&Literal> = group.iter().collect();
                     chance.shuffle(&mut order);
+                    // Bad work gives one of two values by itself.
+                    order.sort_by_key(|literal| literal.value.has_few_others());
                     order.into_iter().find_map(|literal| {
                         let value = literal.value.wrong(literal.far, chance)?;
                         Some(Edit { at: literal.at, text: language.literal(&value) })

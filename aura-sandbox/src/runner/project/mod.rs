@@ -124,7 +124,7 @@ async fn run_planned(
                 // Nothing passed and something could not even be collected: the other runs would say the same.
                 let hopeless = !one.strays.is_empty() && one.passed() == 0;
                 let left = suite.timeout.saturating_sub(started.elapsed());
-                unfit = (number == 0).then(|| fits(plan, &one, hopeless, wall, left).err()).flatten();
+                unfit = if hopeless { unbuilt(plan, &one) } else { slow(plan, number, wall, left) };
                 if unfit.is_some() {
                     break;
                 }
@@ -182,23 +182,21 @@ async fn run_planned(
     Ok(Ok(TestReport { wall: longest, fast_enough, output, coverage: reached.share, ..report }))
 }
 
-/// Whether the copies can be run at all, as the first run of them tells, and as often as it takes; the reason when not.
-fn fits(plan: &Plan, first: &Sorted, hopeless: bool, wall: Duration, left: Duration) -> Result<(), String> {
-    let files = || plan.pristine.iter().map(|file| file.path.as_str());
-    if hopeless
-        && plan.may_not_build
-        && first.strays.iter().any(|stray| files().any(|path| stray.message.contains(path)))
-    {
-        return Err("the copies of its tests could not be built, and so they have no twins".to_owned());
-    }
+/// Why the copies cannot be run: the language did not take one of them. The tests themselves may be refused too.
+fn unbuilt(plan: &Plan, run: &Sorted) -> Option<String> {
+    let mentions = |stray: &TestCase| plan.pristine.iter().any(|file| stray.message.contains(&file.path));
+    (plan.may_not_build && run.strays.iter().any(mentions))
+        .then(|| "the copies of its tests could not be built, and so they have no twins".to_owned())
+}
+
+/// Why there is no time for the copies, as the first run of them tells.
+fn slow(plan: &Plan, number: usize, wall: Duration, left: Duration) -> Option<String> {
     let more = plan.runs.len().saturating_sub(1);
-    if !hopeless && wall.saturating_mul(u32::try_from(more).unwrap_or(u32::MAX)) > left {
+    let fits = wall.saturating_mul(u32::try_from(more).unwrap_or(u32::MAX)) <= left;
+    (number == 0 && !fits).then(|| {
         let (wall, left) = (wall.as_secs_f64(), left.as_secs_f64());
-        return Err(format!(
-            "its tests have no twins: one run took {wall:.1} s, and {more} more do not fit into the {left:.1} s that are left of its timeout"
-        ));
-    }
-    Ok(())
+        format!("its tests have no twins: one run took {wall:.1} s, and {more} more do not fit into the {left:.1} s left of its timeout")
+    })
 }
 
 /// The files, with some in place of those at the same path.

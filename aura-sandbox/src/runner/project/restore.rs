@@ -1,6 +1,9 @@
 //! The workspace as it was before a run: what a run leaves would otherwise tell the next one which copies it had.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use aura_core::SourceFile;
 
@@ -34,14 +37,16 @@ impl Before {
 
     /// Removes what is new, and writes back what is gone or changed.
     pub(super) fn restore(&self, work: &Folder) {
-        let (mut new, mut same) = (Vec::new(), Vec::new());
+        let (mut new, mut same) = (Vec::new(), HashSet::new());
         let walked = work.walk(&|_, _| false, &mut |entry| {
             match self.files.get(entry.path) {
                 None => new.push(entry.path.to_vec()),
-                Some(None) => same.push(entry.path.to_vec()),
+                Some(None) => {
+                    same.insert(entry.path.to_vec());
+                }
                 Some(Some(text)) if entry.length == text.len() as u64 => {
                     if entry.read(entry.length).is_ok_and(|now| now == *text) {
-                        same.push(entry.path.to_vec());
+                        same.insert(entry.path.to_vec());
                     }
                 }
                 Some(Some(_)) => {}
@@ -55,7 +60,7 @@ impl Before {
         for path in new.iter().filter_map(|bytes| path(bytes)) {
             said(work.remove(&path), &path);
         }
-        for (bytes, text) in self.files.iter().filter(|(bytes, _)| !same.contains(bytes)) {
+        for (bytes, text) in self.files.iter().filter(|(bytes, _)| !same.contains(*bytes)) {
             if let (Some(path), Some(text)) = (path(bytes), text) {
                 said(work.write_over(&path, text), &path);
             }

@@ -10,15 +10,22 @@ use crate::runner::project::{
     wrong::Scalar,
 };
 
-/// Functions whose result is as different as what they are given.
-const KEEPING: &[&str] = &["from", "new", "from_secs", "from_millis", "from_micros", "from_nanos", "from_str"];
+/// Types of the standard library that are as different as what they are made of.
+const STD: &[&str] = &[
+    "String", "Box", "Rc", "Arc", "Cow", "Vec", "VecDeque", "PathBuf", "Path", "OsString", "Duration", "HashMap",
+    "BTreeMap", "HashSet", "BTreeSet",
+];
+/// Their functions that keep it so.
+const KEEPING: &[&str] = &["from", "new", "from_secs", "from_millis", "from_micros", "from_nanos"];
 /// Methods whose result is as different as what they are called on.
 const KEEPING_METHODS: &[&str] =
-    &["to_string", "to_owned", "into", "as_str", "as_bytes", "to_vec", "into_bytes", "into_boxed_str", "as_slice"];
+    &["to_string", "to_owned", "into", "as_str", "as_bytes", "to_vec", "into_bytes", "as_slice"];
+/// What the standard library wraps a value in.
+const WRAPPERS: [&str; 3] = ["Some", "Ok", "Err"];
 /// Collections of pairs, in which a later one wins.
-const MAPS: &[&str] = &["HashMap", "BTreeMap", "IndexMap"];
+const MAPS: [&str; 2] = ["HashMap", "BTreeMap"];
 /// Collections in which two that are alike are one.
-const SETS: &[&str] = &["HashSet", "BTreeSet", "IndexSet"];
+const SETS: [&str; 2] = ["HashSet", "BTreeSet"];
 
 /// Where these tokens stand in their file.
 pub(super) fn place(tokens: Tokens) -> Span {
@@ -26,11 +33,17 @@ pub(super) fn place(tokens: Tokens) -> Span {
     Span(range.start, range.end)
 }
 
-/// The literals in an expression: another value of any one of them makes the whole another. None when nothing is written out.
-pub(super) fn literals(expr: &Expr, file: &str) -> Vec<Literal> {
-    let mut found = Vec::new();
-    collect(expr, file, &mut found);
-    found
+/// What can be made wrong in an expression: when one literal of each group gets another value, the whole is another for certain. Empty
+/// when nothing is written out.
+pub(super) fn literals(expr: &Expr, file: &str) -> Vec<Vec<Literal>> {
+    let mut reader = Reader { file, found: Vec::new(), is_of_std: true };
+    reader.collect(expr);
+    match reader.is_of_std {
+        _ if reader.found.is_empty() => Vec::new(),
+        true => vec![reader.found],
+        // Types of others say themselves what is the same: all of it is made wrong, and by far.
+        false => reader.found.into_iter().map(|literal| vec![Literal { far: true, ..literal }]).collect(),
+    }
 }
 
 /// Whether an expression is the one value of its type that says "nothing".
@@ -69,65 +82,88 @@ pub(super) fn elements_of_vec(vec: &ExprMacro) -> Vec<Expr> {
     vec.mac.parse_body_with(elements).map(|all| all.into_iter().collect()).unwrap_or_default()
 }
 
-fn collect(expr: &Expr, file: &str, found: &mut Vec<Literal>) {
-    let mut all = |parts: &mut dyn Iterator<Item = &Expr>| parts.for_each(|part| collect(part, file, found));
-    match expr {
-        Expr::Lit(lit) => found.extend(literal(&lit.lit, false, place(expr.span()))),
-        Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
-            if let Expr::Lit(ExprLit { lit, .. }) = unary.expr.as_ref() {
-                found.extend(literal(lit, true, place(expr.span())));
-            }
-        }
-        Expr::Paren(_) | Expr::Group(_) | Expr::Reference(_) => collect(bare(expr), file, found),
-        Expr::Array(array) => all(&mut array.elems.iter()),
-        Expr::Tuple(tuple) => all(&mut tuple.elems.iter()),
-        Expr::Struct(object) => all(&mut object.fields.iter().map(|field| &field.expr)),
-        Expr::Macro(vec) => all(&mut elements_of_vec(vec).iter()),
-        Expr::MethodCall(call) => collect_method(call, file, found),
-        Expr::Call(call) => collect_call(call, file, found),
-        Expr::Path(path) => {
-            let names = siblings(&path.path, file);
-            if let [name, _, ..] = names.as_slice() {
-                let value = Scalar::OneOf(name.clone(), names);
-                found.push(Literal { at: place(expr.span()), value, far: false });
-            }
-        }
-        _ => {}
-    }
+struct Reader<'a> {
+    file: &'a str,
+    found: Vec<Literal>,
+    is_of_std: bool,
 }
 
-fn collect_method(call: &ExprMethodCall, file: &str, found: &mut Vec<Literal>) {
-    if KEEPING_METHODS.iter().any(|method| call.method == method) && call.args.is_empty() {
-        collect(&call.receiver, file, found);
+impl Reader<'_> {
+    fn all<'e>(&mut self, parts: impl IntoIterator<Item = &'e Expr>) {
+        parts.into_iter().for_each(|part| self.collect(part));
     }
-}
 
-fn collect_call(call: &ExprCall, file: &str, found: &mut Vec<Literal>) {
-    let Expr::Path(path) = call.func.as_ref() else { return };
-    let segments = &path.path.segments;
-    let Some(last) = segments.last().map(|last| last.ident.to_string()) else { return };
-    let of = segments.iter().rev().nth(1).map(|of| of.ident.to_string()).unwrap_or_default();
-    let constructs = last.starts_with(char::is_uppercase);
-    if !constructs && !(KEEPING.contains(&last.as_str()) && of.starts_with(char::is_uppercase)) {
-        return;
-    }
-    let mut inner = Vec::new();
-    if MAPS.contains(&of.as_str()) {
-        // The value of the last pair is certain to be in it.
-        if let Some(Expr::Array(pairs)) = call.args.first().map(bare)
-            && let Some(Expr::Tuple(pair)) = pairs.elems.last()
-            && let Some(value) = pair.elems.last()
-        {
-            collect(value, file, &mut inner);
+    fn collect(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Lit(lit) => self.found.extend(literal(&lit.lit, false, place(expr.span()))),
+            Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => {
+                if let Expr::Lit(ExprLit { lit, .. }) = unary.expr.as_ref() {
+                    self.found.extend(literal(lit, true, place(expr.span())));
+                }
+            }
+            Expr::Paren(_) | Expr::Group(_) | Expr::Reference(_) => self.collect(bare(expr)),
+            Expr::Array(array) => self.all(&array.elems),
+            Expr::Tuple(tuple) => self.all(&tuple.elems),
+            Expr::Struct(object) => {
+                self.is_of_std = false;
+                self.all(object.fields.iter().map(|field| &field.expr));
+            }
+            Expr::Macro(vec) => self.all(&elements_of_vec(vec)),
+            Expr::MethodCall(call) => self.method(call),
+            Expr::Call(call) => self.call(call),
+            Expr::Path(path) => {
+                let names = siblings(&path.path, self.file);
+                if let [name, _, ..] = names.as_slice() {
+                    let value = Scalar::OneOf(name.clone(), names);
+                    self.found.push(Literal { at: place(expr.span()), value, far: false });
+                }
+            }
+            _ => {}
         }
-    } else {
-        call.args.iter().for_each(|argument| collect(argument, file, &mut inner));
+    }
+
+    /// A method of a value of the standard library: what one of another type does is up to the work.
+    fn method(&mut self, call: &ExprMethodCall) {
+        let mut inner = Reader { file: self.file, found: Vec::new(), is_of_std: true };
+        if KEEPING_METHODS.iter().any(|method| call.method == method) && call.args.is_empty() {
+            inner.collect(&call.receiver);
+        }
+        if inner.is_of_std && !inner.found.iter().any(|literal| literal.value.has_few_others()) {
+            self.found.append(&mut inner.found);
+        }
+    }
+
+    fn call(&mut self, call: &ExprCall) {
+        let Expr::Path(path) = call.func.as_ref() else { return };
+        let parts: Vec<String> = path.path.segments.iter().map(|part| part.ident.to_string()).collect();
+        let (of, name) = match parts.as_slice() {
+            [.., of, name] => (of.as_str(), name.as_str()),
+            [name] => ("", name.as_str()),
+            [] => return,
+        };
+        let is_of_std = WRAPPERS.contains(&name) || STD.contains(&of) && KEEPING.contains(&name);
+        if !is_of_std && !name.starts_with(char::is_uppercase) {
+            return;
+        }
+        self.is_of_std &= is_of_std;
+        if MAPS.contains(&of) {
+            // The value of the last pair is certain to be in it.
+            if let Some(Expr::Array(pairs)) = call.args.first().map(bare)
+                && let Some(Expr::Tuple(pair)) = pairs.elems.last()
+                && let Some(value) = pair.elems.last()
+            {
+                self.collect(value);
+            }
+            return;
+        }
+        let before = self.found.len();
+        self.all(&call.args);
+        let inner = self.found.get(before..).unwrap_or_default();
         let distinct = |(at, one): (usize, &Literal)| inner.iter().skip(at + 1).all(|other| other.value != one.value);
-        if SETS.contains(&of.as_str()) && !inner.iter().enumerate().all(distinct) {
-            inner.clear();
+        if SETS.contains(&of) && !inner.iter().enumerate().all(distinct) {
+            self.found.truncate(before);
         }
     }
-    found.append(&mut inner);
 }
 
 /// A literal's value; absent for one that has no other of its type.

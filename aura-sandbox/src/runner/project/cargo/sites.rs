@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{
     BinOp, Block, Expr, ExprForLoop, ExprMethodCall, Macro, Pat, Stmt, Token, UnOp, punctuated::Punctuated,
     spanned::Spanned as _,
@@ -10,8 +12,8 @@ use syn::{
 use super::literals::{bare, elements_of_vec, is_nothing, literals, place};
 use crate::runner::project::copies::{Edit, Literal, Site, Span, Way};
 
-/// What an assertion is known by where it may not be reached.
-const ASSERTS: [&str; 5] = ["assert", "panic!", "unreachable!", "fail(", "unimplemented!"];
+/// Macros that end a test, besides those whose names begin with "assert".
+const ENDS: [&str; 4] = ["panic", "unreachable", "unimplemented", "todo"];
 
 /// What a name stands for: in each of these groups, one literal can be made wrong.
 type Groups = Vec<Vec<Literal>>;
@@ -27,10 +29,10 @@ pub(super) struct Sites {
 
 /// Looks through the body of a test.
 pub(super) fn sites_of(body: &Block, file: &str) -> Sites {
-    let span = place(body.span());
-    let text = file.get(span.0..span.1).unwrap_or_default();
-    let mut scan = Scan { file, text, tables: HashMap::new(), sites: Sites::default() };
-    if word_count(text, "return") > 0 {
+    let mut words = HashMap::new();
+    count_words(body.to_token_stream(), &mut words);
+    let mut scan = Scan { file, words, tables: HashMap::new(), sites: Sites::default() };
+    if scan.words.contains_key("return") {
         "it may return early".clone_into(&mut scan.sites.weak);
     }
     scan.statements(&body.stmts, &HashMap::new());
@@ -39,21 +41,39 @@ pub(super) fn sites_of(body: &Block, file: &str) -> Sites {
 
 struct Scan<'a> {
     file: &'a str,
-    /// The test's own text.
-    text: &'a str,
+    /// How often each word is in the test, in format strings too.
+    words: HashMap<String, usize>,
     /// Arrays that a name stands for.
     tables: HashMap<String, Expr>,
     sites: Sites,
 }
 
-/// How often a word is in a text, in format strings too.
-fn word_count(text: &str, word: &str) -> usize {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let whole = |at: &usize| {
-        !text.get(..*at).is_some_and(|before| before.ends_with(is_part))
-            && !text.get(at + word.len()..).is_some_and(|after| after.starts_with(is_part))
-    };
-    text.match_indices(word).map(|(at, _)| at).filter(whole).count()
+fn count_words(tokens: TokenStream, words: &mut HashMap<String, usize>) {
+    for token in tokens {
+        let found: Vec<String> = match token {
+            TokenTree::Group(group) => {
+                count_words(group.stream(), words);
+                continue;
+            }
+            TokenTree::Ident(word) => vec![word.to_string()],
+            TokenTree::Literal(literal) => {
+                let is_part = |c: &char| c.is_alphanumeric() || *c == '_';
+                let text = literal.to_string();
+                text.split('{').skip(1).map(|part| part.chars().take_while(is_part).collect()).collect()
+            }
+            TokenTree::Punct(_) => continue,
+        };
+        found.into_iter().for_each(|word| *words.entry(word).or_insert(0) += 1);
+    }
+}
+
+/// Whether something asserts or leaves.
+fn has_any(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => has_any(group.stream(), is_one),
+        TokenTree::Ident(word) => is_one(&word.to_string()),
+        TokenTree::Literal(_) | TokenTree::Punct(_) => false,
+    })
 }
 
 impl Scan<'_> {
@@ -61,26 +81,24 @@ impl Scan<'_> {
         let mut names = outer.clone();
         for statement in statements {
             match statement {
-                Stmt::Macro(call) if call.attrs.is_empty() => self.call(&call.mac, place(statement.span()), &names),
-                Stmt::Expr(Expr::Macro(call), _) if call.attrs.is_empty() => {
-                    self.call(&call.mac, place(statement.span()), &names);
-                }
+                Stmt::Macro(call) if call.attrs.is_empty() => self.call(&call.mac, statement, &names),
+                Stmt::Expr(Expr::Macro(call), _) if call.attrs.is_empty() => self.call(&call.mac, statement, &names),
                 Stmt::Expr(Expr::Block(block), _) if block.label.is_none() => {
                     self.statements(&block.block.stmts, &names)
                 }
                 Stmt::Expr(Expr::Unsafe(block), _) => self.statements(&block.block.stmts, &names),
                 Stmt::Expr(Expr::ForLoop(repeat), _) => self.repeat(repeat, &names),
                 Stmt::Local(local) => {
-                    self.hidden(place(statement.span()));
+                    self.hidden(statement);
                     let Some(init) = local.init.as_ref().filter(|init| init.diverge.is_none()) else { continue };
                     let Some(name) = self.used_once(&local.pat) else { continue };
-                    let group = literals(&init.expr, self.file);
-                    if !group.is_empty() {
-                        names.insert(name.clone(), vec![group]);
+                    let groups = literals(&init.expr, self.file);
+                    if !groups.is_empty() {
+                        names.insert(name.clone(), groups);
                     }
                     self.tables.insert(name, init.expr.as_ref().clone());
                 }
-                other => self.hidden(place(other.span())),
+                other => self.hidden(other),
             }
         }
     }
@@ -91,7 +109,7 @@ impl Scan<'_> {
         match pattern {
             Pat::Ident(name) if name.subpat.is_none() && name.mutability.is_none() => {
                 let name = name.ident.to_string();
-                (word_count(self.text, &name) == 2).then_some(name)
+                (self.words.get(&name) == Some(&2)).then_some(name)
             }
             Pat::Type(typed) => self.used_once(&typed.pat),
             Pat::Reference(inner) => self.used_once(&inner.pat),
@@ -101,10 +119,10 @@ impl Scan<'_> {
     }
 
     /// What may not be reached, or does something that nobody knows.
-    fn hidden(&mut self, statement: Span) {
-        let text = self.source(statement);
-        if ASSERTS.iter().any(|mark| text.contains(mark)) {
-            let line = self.file.get(..statement.0).unwrap_or_default().matches('\n').count() + 1;
+    fn hidden(&mut self, statement: &impl ToTokens) {
+        let tokens = statement.to_token_stream();
+        if has_any(tokens, &|word| word.contains("assert") || ENDS.contains(&word)) {
+            let line = statement.span().start().line;
             self.weaken(format!("it may not get to an assertion in line {line}"));
         }
     }
@@ -121,11 +139,10 @@ impl Scan<'_> {
 
     /// A loop whose rows are written out, and whose body is certain to be run to its end.
     fn repeat(&mut self, repeat: &ExprForLoop, names: &HashMap<String, Groups>) {
-        let body = self.source(place(repeat.body.span()));
-        let leaves = ["break", "continue"].iter().any(|word| word_count(body, word) > 0);
+        let leaves = has_any(repeat.body.to_token_stream(), &|word| matches!(word, "break" | "continue"));
         let rows = rows(&repeat.expr, &self.tables);
         if leaves || repeat.label.is_some() || rows.is_empty() {
-            self.hidden(place(repeat.span()));
+            self.hidden(repeat);
             return;
         }
         let mut inner = names.clone();
@@ -154,26 +171,27 @@ impl Scan<'_> {
                 }
                 (Some(_), _) => Vec::new(),
             };
-            let cells: Groups = rows.iter().map(cell).collect();
+            let cells: Vec<Groups> = rows.iter().map(cell).collect();
             let name = self.used_once(part)?;
-            (!cells.iter().any(Vec::is_empty)).then_some((name, cells))
+            (!cells.iter().any(Vec::is_empty)).then(|| (name, cells.concat()))
         });
         named.collect()
     }
 
     /// A macro that stands as a statement.
-    fn call(&mut self, call: &Macro, statement: Span, names: &HashMap<String, Groups>) {
-        let Some(name) = call.path.segments.last().filter(|_| is_of_std(call)) else { return self.hidden(statement) };
+    fn call(&mut self, call: &Macro, whole: &Stmt, names: &HashMap<String, Groups>) {
+        let Some(name) = call.path.segments.last().filter(|_| is_of_std(call)) else { return self.hidden(whole) };
         let name = name.ident.to_string();
         let count = match name.as_str() {
             "assert_eq" | "assert_ne" => 2,
             "assert" => 1,
-            _ => return self.hidden(statement),
+            _ => return self.hidden(whole),
         };
         let arguments = call.parse_body_with(Punctuated::<Expr, Token![,]>::parse_terminated);
         let Some(arguments) = arguments.ok().filter(|arguments| arguments.len() >= count) else {
-            return self.hidden(statement);
+            return self.hidden(whole);
         };
+        let statement = place(whole.span());
         let operands: Vec<&Expr> = arguments.iter().take(count).collect();
         if let (Some(from), Some(last)) = (operands.last(), arguments.last().filter(|_| arguments.len() > count)) {
             self.sites.blank.push(Span(place(from.span()).1, place(last.span()).1));
@@ -208,8 +226,7 @@ impl Scan<'_> {
             {
                 return Some(groups.clone());
             }
-            let group = literals(side, self.file);
-            (!group.is_empty()).then(|| vec![group])
+            Some(literals(side, self.file)).filter(|groups| !groups.is_empty())
         };
         // Of two that are written out, one is what the work was given.
         if let Some(groups) = value(right).or_else(|| value(left)) {
@@ -261,8 +278,7 @@ impl Scan<'_> {
         let looks = ["contains", "starts_with", "ends_with"].iter().any(|name| call.method == name);
         let argument = call.args.first().filter(|_| looks && call.args.len() == 1)?;
         let is_text = matches!(bare(argument), Expr::Lit(lit) if matches!(lit.lit, syn::Lit::Str(_)));
-        let far = |literal: Literal| Literal { far: true, ..literal };
-        is_text.then(|| Way::Value(vec![literals(argument, self.file).into_iter().map(far).collect()]))
+        is_text.then(|| Way::Value(far_from(literals(argument, self.file))))
     }
 
     /// What `(f() - 2.5).abs() < 1e-9` says is right: to turn that around would tell which copy is the twin.
@@ -272,10 +288,8 @@ impl Scan<'_> {
         if call.method != "abs" || !matches!(both.op, BinOp::Sub(_)) {
             return None;
         }
-        let far = |literal: Literal| Literal { far: true, ..literal };
         let sides = [&both.right, &both.left].map(|side| literals(side, self.file));
-        let group = sides.into_iter().find(|group| !group.is_empty())?;
-        Some(Way::Value(vec![group.into_iter().map(far).collect()]))
+        sides.into_iter().find(|groups| !groups.is_empty()).map(|groups| Way::Value(far_from(groups)))
     }
 
     /// The opposite of a condition.
@@ -294,6 +308,12 @@ impl Scan<'_> {
         );
         Some(vec![Way::Other(if binds { vec![put(at.0, "!")] } else { vec![put(at.0, "!("), put(at.1, ")")] })])
     }
+}
+
+/// To be made wrong by far: a value close to it might do as well, or contain it.
+fn far_from(groups: Groups) -> Groups {
+    let far = |literal: Literal| Literal { far: true, ..literal };
+    groups.into_iter().map(|group| group.into_iter().map(far).collect()).collect()
 }
 
 /// Whether it is the macro of the standard library, by its path.

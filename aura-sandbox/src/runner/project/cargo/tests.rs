@@ -221,3 +221,110 @@ fn blank_comments(number: usize, text: &str, tokens: TokenStream, found: &mut Fo
     spans.retain(|span| !own.iter().any(|other| other.0 <= span.0 && span.1 <= other.1));
     found.blank.extend(spans.into_iter().map(|span| (number, span)));
 }
+
+#[cfg(test)]
+mod checks {
+    use super::*;
+
+    /// What is found in a file, or why nothing can be.
+    fn found(text: &str) -> Result<Found, String> {
+        let mut found = Found::default();
+        let modules = BTreeSet::from(["tests/common/mod.rs".to_owned()]);
+        read(0, &SourceFile::new("tests/a.rs", text), &modules, &mut found).map(|()| found)
+    }
+
+    /// Why a test with this body is weak.
+    fn weak(body: &str) -> String {
+        let found = found(&format!("#[test]\nfn t() {{ {body} }}")).unwrap();
+        found.tests[0].weak.clone()
+    }
+
+    #[test]
+    fn what_is_certain_and_written_out_is_not_weak() {
+        for body in [
+            "assert_eq!(f(1), 2);",
+            "assert_eq!(f(1), Some(vec![(\"a\", 1.5)]), \"it may return {}\", 1);",
+            "assert_eq!(&f(1)[..], &[b'a', b'b']);",
+            "assert_eq!(f(), Point { x: 1, y: 2 });",
+            "assert_eq!(f(), Shape::Circle(2.0)); unsafe { assert!(g() < 3) }",
+            "let want = String::from(\"x\"); assert_eq!(f(), want);",
+            "for (a, b) in &[(1, 2), (3, 4)] { let c = f(a); assert_eq!(c, *b, \"{a}\"); }",
+            "assert!(f().is_ok()); std::assert!(!g()); assert!((f() - 0.5).abs() <= 0.1);",
+            "assert_eq!(f(), None); assert_eq!(g(), HashMap::from([(1, 2)]));",
+        ] {
+            assert_eq!(weak(body), "", "{body}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_reached_or_is_not_written_out_is_weak() {
+        for (body, why) in [
+            ("if a { assert_eq!(f(1), 2); }", "may not get to"),
+            ("match f() { Ok(_) => {} Err(_) => panic!() }", "may not get to"),
+            ("let check = |a| assert_eq!(f(a), 2); check(1);", "may not get to"),
+            ("for a in [1, 2] { if a == 1 { continue; } assert_eq!(f(a), 2); }", "may not get to"),
+            ("for a in 0..3 { assert_eq!(f(a), 2); }", "may not get to"),
+            ("assert_close!(f(1), 2.0);", "may not get to"),
+            ("let Some(x) = f() else { return }; assert_eq!(x, 1);", "return early"),
+            ("assert_eq!(f(1), g(1));", "not written out"),
+            ("assert!(f(1) == g(1));", "not written out"),
+            ("assert!(all().iter().all(|x| x == 1));", "not written out"),
+            ("let n = 3; assert_eq!(f(n), n);", "not written out"),
+            // What a type of the work makes of a value is up to the work: another value may come to the same.
+            ("assert_eq!(f(1), Level::new(500));", "not written out"),
+            ("assert_eq!(f(1), Num(3).to_string());", "not written out"),
+            ("assert_eq!(f(1), Angle(370).into());", "not written out"),
+        ] {
+            assert!(weak(body).contains(why), "{body}: {:?}", weak(body));
+        }
+    }
+
+    #[test]
+    fn what_a_type_of_the_work_is_made_of_is_made_wrong_altogether() {
+        let found = found("#[test] fn t() { assert_eq!(f(), vec![Point(1, 2), Point(3, 4)]); }").unwrap();
+        let Way::Value(groups) = &found.tests[0].sites[0].way else { unreachable!("values are written out") };
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1; 4]);
+    }
+
+    #[test]
+    fn tests_of_modules_and_with_marks_are_found() {
+        let text = "mod common;\nmod inner { #[test] #[ignore] fn a() {} #[tokio::test] async fn b() {} }\n\
+            #[test]\n#[should_panic(expected = \"x\")]\nfn c() { f(); }\nfn helper() {}\n";
+        let found = found(text).unwrap();
+        let seen: Vec<_> = found.tests.iter().map(|t| (format!("{}{}", t.prefix, t.name), t.may_skip)).collect();
+        let expected = [("tests/a.rs::inner::a", true), ("tests/a.rs::inner::b", false), ("tests/a.rs::c", false)];
+        assert_eq!(seen, expected.map(|(id, skip)| (id.to_owned(), skip)));
+        assert!(matches!(found.tests[2].sites[0].way, Way::Value(_)));
+    }
+
+    #[test]
+    fn which_tests_there_are_cannot_be_told_from_every_file() {
+        for (text, why) in [
+            ("proptest! { #[test] fn a(x: i32) {} }", "proptest!"),
+            ("#[rstest] #[case(1)] fn a(x: i32) {}", "rstest"),
+            ("#[test] #[cfg(unix)] fn a() {}", "cfg"),
+            ("#![cfg(unix)]\n#[test] fn a() {}", "cfg"),
+            ("mod others;\n#[test] fn a() {}", "may hold tests"),
+            ("macro_rules! assert_eq { () => {} }", "assertion of its own"),
+            ("#[test] fn a() { insta::assert_snapshot!(f()); }", "snapshot"),
+            ("#[test] fn a() { ", "no Rust"),
+            ("fn a() { let = ; }", "no Rust"),
+        ] {
+            assert!(found(text).is_err_and(|said| said.contains(why)), "{text}");
+        }
+        let deep = format!("fn a() {{ {}1{} }}", "(".repeat(5000), ")".repeat(5000));
+        assert!(found(&deep).is_err_and(|said| said.contains("deep")));
+    }
+
+    #[test]
+    fn comments_and_messages_are_left_out() {
+        let text = "//! top\nuse a::b; // right: 5\n/// documented\n#[test]\nfn t() { /* five */ assert_eq!(f(/* in */), 5, \"five {}\", /* c */ 5); }\n// end";
+        let found = found(text).unwrap();
+        let mut spans: Vec<_> = found.blank.iter().map(|(_, span)| (span.0, span.1)).collect();
+        spans.sort_unstable();
+        let mut kept = text.to_owned();
+        spans.iter().rev().for_each(|(from, to)| kept.replace_range(*from..*to, " "));
+        let bare: String = kept.split_whitespace().collect();
+        assert_eq!(bare, "useb;#[test]fnt(){assert_eq!(f(),5);}".replace("useb", "usea::b"));
+    }
+}
