@@ -127,3 +127,86 @@ impl Language for Rust {
         name.to_owned()
     }
 }
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Text that looks like tests, right or not.
+    fn soup() -> impl Strategy<Value = String> {
+        let parts = [
+            "#[test] fn a() { ",
+            "} ",
+            "assert_eq!(f(",
+            "), ",
+            "7",
+            "-3i8",
+            "\"x\"",
+            "b'c'",
+            "'é'",
+            "1.5e3",
+            "Some(",
+            "vec![",
+            "]",
+            ");\n",
+            "assert!(",
+            "!",
+            " == ",
+            " && ",
+            "< 2",
+            "for (x, y) in [(1, 2)] { ",
+            "let z = ",
+            "; ",
+            "Kind::A",
+            "// five\n",
+            "/* 5 */",
+            "#[should_panic(expected = \"no\")]",
+            "#[ignore] ",
+            "mod m { ",
+            "r#\"raw\"#",
+            "&",
+            "(",
+            "z",
+            "x",
+            "y",
+            "f()",
+            ".to_string()",
+        ];
+        proptest::collection::vec(proptest::sample::select(parts.to_vec()), 0..40).prop_map(|parts| parts.concat())
+    }
+
+    fn copies(text: String) -> Option<Plan> {
+        let targets = vec![SourceFile::new("tests/a.rs", text)];
+        read(Files { targets, modules: BTreeSet::new() }).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_the_reader_panic_and_every_copy_is_rust(text in soup()) {
+            for run in copies(text).into_iter().flat_map(|plan| plan.runs) {
+                for file in run.files {
+                    prop_assert!(syn::parse_file(&file.text).is_ok(), "{}", file.text);
+                }
+            }
+        }
+
+        #[test]
+        fn each_test_is_right_in_one_run_and_a_twin_in_the_others(values in proptest::collection::vec(any::<i64>(), 1..12)) {
+            let test = |(n, value): (usize, &i64)| format!("#[test]\nfn t{n}() {{\n    assert_eq!(f({n}), {value});\n}}\n");
+            let text: String = values.iter().enumerate().map(test).collect();
+            let Some(plan) = copies(text) else { return Err(TestCaseError::fail("there is a plan")) };
+            prop_assert!(plan.runs.len() >= 2);
+            for (number, value) in values.iter().enumerate() {
+                let (id, right) = (&plan.tests[number].id, plan.tests[number].right);
+                prop_assert_eq!(id, &format!("tests/a.rs::t{number}"));
+                for (at, run) in plan.runs.iter().enumerate() {
+                    let asserts = format!("fn {}() {{\n    assert_eq!(f({number}), {value});", run.names[number].trim_start_matches("tests/a.rs::"));
+                    prop_assert_eq!(run.files[0].text.contains(&asserts), at == right);
+                    prop_assert_eq!(run.twins[number].is_none(), at == right);
+                }
+            }
+        }
+    }
+}
