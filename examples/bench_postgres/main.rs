@@ -2,7 +2,7 @@
 //! whether it stays as fast with millions of finished jobs and behind a long transaction.
 //!
 //! ```sh
-//! cargo run --release --example bench_postgres [idle] [life] [crowd] [aged]
+//! cargo run --release --example bench_postgres [idle] [enqueue] [life] [crowd] [aged]
 //! ```
 //! It starts a private, durable PostgreSQL (fsync and synchronous_commit on) and prints a table. For the queue's verbs alone,
 //! beside other queues, see `scripts/bench-queue`.
@@ -19,6 +19,8 @@ mod crowd;
 mod life;
 #[path = "../bench_queue/one_by_one.rs"]
 mod one_by_one;
+#[path = "../bench_queue/usage.rs"]
+mod usage;
 
 use aura_orchestra::prelude::*;
 use aura_testbed::PrivatePostgres;
@@ -30,6 +32,9 @@ async fn main() {
     let server = PrivatePostgres::builder().durable().seasoned().start().expect("a private PostgreSQL");
     if wants("idle") {
         idle(&server).await;
+    }
+    if wants("enqueue") {
+        enqueue(&server).await;
     }
     if wants("life") {
         life::run(&server).await;
@@ -50,8 +55,29 @@ async fn idle(server: &PrivatePostgres) {
     let samples = one_by_one::pick_ups(&store).await;
     let [half, most] = [0.5, 0.99].map(|share| one_by_one::quantile(&samples, share));
     println!("idle pick-up: p50 {half:.1} ms, p99 {most:.1} ms over {} jobs", samples.len());
-    let one = one_by_one::submitted_in_two_seconds(&store, 1).await;
-    let many = one_by_one::submitted_in_two_seconds(&store, 64).await;
-    println!("submitted one by one: {one:.0} a second by one caller, {many:.0} by 64");
+    store.close().await;
+}
+
+/// How fast callers submit one job at a time, and what a job costs then.
+async fn enqueue(server: &PrivatePostgres) {
+    let url = server.create_database().expect("a database");
+    let store = PgStore::builder(&url).connections(10).open().await.expect("the store opens");
+    let meter = usage::Server::new(&url, server.pid()).await;
+    for callers in [1, 64] {
+        let mut rates = Vec::new();
+        for _ in 0..3 {
+            let before = meter.usage().await;
+            let rate = one_by_one::submitted_in_two_seconds(&store, callers).await;
+            let used = meter.usage().await.since(&before);
+            // It also submits while it warms up.
+            let jobs = rate * 2.2;
+            let [server, client] = [used.server_ms, used.client_ms].map(|ms| 1000.0 * ms / jobs);
+            rates.push(format!(
+                "{rate:.0}/s (PostgreSQL {server:.0} us, client {client:.0} us, {:.0} B)",
+                used.wal_bytes / jobs
+            ));
+        }
+        println!("submitted by {callers}: {}", rates.join("  "));
+    }
     store.close().await;
 }
