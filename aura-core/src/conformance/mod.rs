@@ -38,6 +38,7 @@ macro_rules! store_conformance {
                 submission {
                     a_prd_is_stored_with_its_jobs_queued
                     the_same_idempotency_key_gives_the_prd_there_is
+                    a_prd_that_is_there_already_is_refused_without_the_others_of_its_batch
                     prds_come_in_the_order_asked_for_and_unknown_ones_are_left_out
                     paging_sees_every_prd_and_job_once
                     jobs_are_listed_by_state_model_and_prd

@@ -35,6 +35,9 @@ impl State {
         if self.prds.contains_key(&record.id) {
             return Err(StoreError::conflict("PRD", record.id, "is there already"));
         }
+        if let Some(job) = record.jobs.iter().find(|job| self.jobs.contains_key(job)) {
+            return Err(StoreError::conflict("PRD", record.id, format!("its job {job} is there already")));
+        }
         if let Some(pinned) = record.pinned {
             self.model(pinned)?;
         }

@@ -16,6 +16,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (3, include_str!("../../migrations/postgres/0003_submissions.sql")),
     (4, include_str!("../../migrations/postgres/0004_money.sql")),
     (5, include_str!("../../migrations/postgres/0005_checks.sql")),
+    (6, include_str!("../../migrations/postgres/0006_names.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

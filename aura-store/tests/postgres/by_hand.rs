@@ -119,9 +119,15 @@ async fn what_breaks_an_invariant_is_refused_by_the_tables() {
         format!("INSERT INTO promotions (model_id, action, reason) VALUES ({m}, 'fire', '')"),
         "INSERT INTO models (name, kind) VALUES ('m', 'local')".to_owned(),
         "INSERT INTO models (name, kind) VALUES ('two words', 'local')".to_owned(),
+        "INSERT INTO models (name, kind) VALUES (repeat('n', 129), 'local')".to_owned(),
+        "INSERT INTO jobs (prd_id, role) VALUES (gen_random_uuid(), repeat('r', 65))".to_owned(),
+        "INSERT INTO jobs (prd_id, role) VALUES (gen_random_uuid(), E'coder\\n')".to_owned(),
+        "INSERT INTO jobs (prd_id, role) VALUES (gen_random_uuid(), '')".to_owned(),
     ] {
         assert!(scene.sql(&sql).await.is_err(), "accepted: {sql}");
     }
+    scene.sql("INSERT INTO models (name, kind) VALUES (repeat('n', 128), 'local')").await.unwrap();
+    scene.sql("INSERT INTO jobs (prd_id, role) VALUES (gen_random_uuid(), repeat('r', 64))").await.unwrap();
 }
 
 #[tokio::test]

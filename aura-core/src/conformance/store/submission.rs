@@ -53,6 +53,30 @@ pub async fn the_same_idempotency_key_gives_the_prd_there_is(harness: &impl Stor
     assert_eq!(scene.store.jobs(&JobFilter::default()).await.expect("readable").len(), 1);
 }
 
+/// PRDs without a key are stored in order; one whose id or whose job is there already is refused alone.
+pub async fn a_prd_that_is_there_already_is_refused_without_the_others_of_its_batch(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let record = || NewPrdRecord {
+        id: PrdId::new(),
+        request: NewPrd::new("one"),
+        pinned: None,
+        jobs: vec![JobId::new(), JobId::new()],
+    };
+    let (known, fresh, last) = (record(), record(), record());
+    only(scene.store.submit(std::slice::from_ref(&known)).await.expect("a batch")).expect("submitted");
+    let same_job = NewPrdRecord { jobs: vec![JobId::new(), known.jobs[1]], ..record() };
+    let batch = [fresh.clone(), known.clone(), fresh.clone(), same_job.clone(), last.clone()];
+    let answers = scene.store.submit(&batch).await.expect("a batch");
+    let stored: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(stored, [true, false, false, false, true], "{answers:?}");
+    let jobs = scene.store.jobs(&JobFilter::default()).await.expect("readable");
+    let jobs: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    assert_eq!(jobs, [known.jobs, fresh.jobs, last.jobs].concat());
+    assert_eq!(scene.store.prds(&[same_job.id]).await.expect("readable"), []);
+    let counts = scene.store.job_counts().await.expect("readable");
+    assert_eq!(counts.iter().map(|count| (count.status, count.jobs)).collect::<Vec<_>>(), [(JobStatus::Queued, 6)]);
+}
+
 /// Reading by ids keeps their order.
 pub async fn prds_come_in_the_order_asked_for_and_unknown_ones_are_left_out(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;

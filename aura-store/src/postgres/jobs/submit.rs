@@ -21,13 +21,29 @@ use super::{
 
 const ACTION: &str = "store PRDs";
 
+/// How PRDs are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expecting {
+    /// None of them is there yet: it is the usual case, and takes two thirds of the other's time. Fails as a whole where one is.
+    NewOnes,
+    /// Some may be there, by id or by key.
+    Any,
+}
+
 pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
-    match again(|| submit_once(core, prds)).await {
+    let keyed = prds.iter().any(|record| record.request.idempotency_key.is_some());
+    if !keyed {
+        match again(|| submit_once(core, prds, Expecting::NewOnes)).await {
+            Err(error) if is_duplicate(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    match again(|| submit_once(core, prds, Expecting::Any)).await {
         // A job's id is taken: it concerns one item, so each is stored alone.
         Err(error) if is_duplicate(&error) && prds.len() > 1 => {
             let mut answers = Vec::with_capacity(prds.len());
             for record in prds {
-                match again(|| submit_once(core, std::slice::from_ref(record))).await {
+                match again(|| submit_once(core, std::slice::from_ref(record), Expecting::Any)).await {
                     Ok(answer) => answers.extend(answer),
                     Err(error) if is_duplicate(&error) => answers.push(Err(taken(record))),
                     Err(error) => return Err(error),
@@ -45,7 +61,7 @@ fn taken(record: &NewPrdRecord) -> StoreError {
     StoreError::conflict("PRD", record.id, format!("one of its jobs exists already: {}", jobs.join(", ")))
 }
 
-async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+async fn submit_once(core: &Core, prds: &[NewPrdRecord], expecting: Expecting) -> Result<Each<Submitted>, StoreError> {
     let mut write = core.write(ACTION).await?;
     let mut answers = Answers::of(prds.len());
     let unknown = unknown_models(&mut write, prds).await?;
@@ -54,7 +70,7 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitte
             answers.set(item, Err(StoreError::not_found("model", model)));
         }
     }
-    for item in insert(&mut write, prds, &answers.missing()).await? {
+    for item in insert(&mut write, prds, &answers.missing(), expecting).await? {
         let Some(record) = prds.get(item) else { continue };
         for _ in &record.jobs {
             write.moves.made(JobStatus::Queued);
@@ -87,8 +103,48 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
     Ok(pinned.into_iter().filter(|model| !names.contains_key(model)).collect())
 }
 
+/// Jobs get their places in the order in which they came.
+const NEW_ONES: &str = "
+    WITH new_jobs AS MATERIALIZED (
+        SELECT id, prd, project, role, attempts, pinned, nextval('jobs_seq_seq') AS seq
+        FROM unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
+            AS new (id, prd, project, role, attempts, pinned)
+    ), with_jobs AS (
+        INSERT INTO jobs (id, prd_id, seq, project_id, role, max_attempts, pinned_model, created_at, updated_at)
+        SELECT id, prd, seq, project, role, attempts, pinned, $1, $1 FROM new_jobs
+    ), queued AS (
+        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $1 FROM new_jobs
+    )
+    INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
+    SELECT id, request::json, key, $1, jobs::uuid[]
+    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs) RETURNING id";
+
+/// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
+const ANY: &str = "
+    WITH made AS (
+        INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
+        SELECT id, request::json, key, $1, jobs::uuid[]
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS new (id, request, key, jobs, n)
+        ORDER BY key, n ON CONFLICT DO NOTHING RETURNING id
+    ), with_jobs AS (
+        INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
+        SELECT new.id, prd, project, role, attempts, pinned, $1, $1
+        FROM unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
+                WITH ORDINALITY AS new (id, prd, project, role, attempts, pinned, n)
+            JOIN made ON made.id = prd
+        ORDER BY n RETURNING id, seq
+    ), queued AS (
+        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $1 FROM with_jobs
+    )
+    SELECT id FROM made";
+
 /// Stores those that are not there yet, by id or by key, with their jobs; answers which items these were.
-async fn insert(write: &mut Write<'_>, prds: &[NewPrdRecord], wanted: &[usize]) -> Result<Vec<usize>, StoreError> {
+async fn insert(
+    write: &mut Write<'_>,
+    prds: &[NewPrdRecord],
+    wanted: &[usize],
+    expecting: Expecting,
+) -> Result<Vec<usize>, StoreError> {
     let (mut ids, mut bodies, mut keys, mut jobs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut job_ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut attempts, mut pinned) = (Vec::new(), Vec::new());
@@ -114,26 +170,10 @@ async fn insert(write: &mut Write<'_>, prds: &[NewPrdRecord], wanted: &[usize]) 
             pinned.push(record.pinned.map(|model| model.0));
         }
     }
-    // Two batches with the same keys wait for one another in the order of the keys, and not in a circle. Jobs get their places in the
-    // order in which they came.
-    let query = sqlx::query(
-        "WITH made AS (
-             INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
-             SELECT id, request::json, key, $1, jobs::uuid[]
-             FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS new (id, request, key, jobs, n)
-             ORDER BY key, n ON CONFLICT DO NOTHING RETURNING id
-         ), with_jobs AS (
-             INSERT INTO jobs (id, prd_id, project_id, role, max_attempts, pinned_model, created_at, updated_at)
-             SELECT new.id, prd, project, role, attempts, pinned, $1, $1
-             FROM unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
-                     WITH ORDINALITY AS new (id, prd, project, role, attempts, pinned, n)
-                 JOIN made ON made.id = prd
-             ORDER BY n RETURNING id, seq
-         ), queued AS (
-             INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $1 FROM with_jobs
-         )
-         SELECT id FROM made",
-    );
+    let query = sqlx::query(match expecting {
+        Expecting::NewOnes => NEW_ONES,
+        Expecting::Any => ANY,
+    });
     let query = query.bind(write.now).bind(ids).bind(bodies).bind(keys).bind(jobs);
     let query = query.bind(job_ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned);
     let made: Vec<Uuid> = each(&write.rows(query).await?, |row| Named::new("PRD", row).get("id"))?;
