@@ -45,10 +45,13 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
     let (mut extra, mut repeated) = (Vec::new(), Vec::new());
     let mut places: HashMap<String, (usize, usize)> = HashMap::new();
     for case in cases {
-        let base = case.id.find('[').and_then(|at| case.id.get(..at)).unwrap_or(&case.id);
-        let number = numbers.get(base).copied();
-        let fits = |at: usize| base == case.id || tests.get(at).is_some_and(|test| test.many);
-        match number.filter(|at| fits(*at)).and_then(|at| Some((at, sorted.tests.get_mut(at)?))) {
+        // A bracket begins parameters only where there are some: a name may hold one too.
+        let base = || {
+            let base = case.id.find('[').and_then(|at| case.id.get(..at))?;
+            numbers.get(base).copied().filter(|at| tests.get(*at).is_some_and(|test| test.many))
+        };
+        let number = numbers.get(case.id.as_str()).copied().or_else(base);
+        match number.and_then(|at| Some((at, sorted.tests.get_mut(at)?))) {
             Some((at, group)) => match places.get(&case.id).filter(|_| case.id.len() < MAX_ID) {
                 // pytest lists a test twice when it fails and then cannot be cleaned up.
                 Some((_, first)) => match group.get_mut(*first) {
@@ -71,8 +74,7 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
     let mut missing = Vec::new();
     if sorted.passed() > 0 {
         for (test, group) in tests.iter().zip(&mut sorted.tests) {
-            let module = test.id.split("::").next().unwrap_or_default();
-            let failed = sorted.strays.iter().any(|stray| is_of(module, &stray.id));
+            let failed = sorted.strays.iter().any(|stray| is_part(test, &stray.id));
             if group.is_empty() && failed {
                 group.push(TestCase::new(&test.id, TestOutcome::Error).message("its file could not be collected"));
             } else if group.is_empty() || test.count.is_some_and(|count| group.len() < count) {
@@ -85,10 +87,19 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
     complaint(&missing, &extra, &repeated).map_or(Ok(sorted), Err)
 }
 
-/// Whether a module is the one that could not be collected, or a class in it.
-fn is_of(module: &str, stray: &str) -> bool {
-    let stray = stray.trim_start_matches("::");
-    module == stray || module.strip_prefix(stray).is_some_and(|rest| rest.starts_with('.'))
+/// Whether a test is part of what could not be collected: a module, a class in it, a file, or a group.
+fn is_part(test: &Planned, stray: &str) -> bool {
+    let module = test.id.split("::").next().unwrap_or_default();
+    let is_below = |whole: &str, stray: &str, mark: &str| {
+        whole.strip_prefix(stray).is_some_and(|rest| rest.is_empty() || rest.starts_with(mark))
+    };
+    let is_file = !test.file.is_empty() && is_below_file(stray, &test.file);
+    is_below(module, stray.trim_start_matches("::"), ".") || is_below(&test.id, stray, " > ") || is_file
+}
+
+/// Whether a report calls a file by this path, or by one that leads to it.
+fn is_below_file(stray: &str, file: &str) -> bool {
+    stray.strip_suffix(file).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 const fn worse(outcome: TestOutcome) -> bool {

@@ -4,13 +4,15 @@
 //!
 //! - the ids that there have to be ([`ids`]), read from the pristine test files or given by the suite;
 //! - skips, which leave the total only where the pristine test files mark them;
-//! - for pytest, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
+//! - for pytest and Node's test runner, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
 //!   either the test or a twin of it that expects something wrong and has to fail.
 
 mod copies;
 mod ids;
+mod node;
 mod plan;
 mod pytest;
+mod reader;
 mod restore;
 mod twins;
 mod wrong;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aura_core::{Project, SandboxError, SourceFile};
 use serde::Deserialize;
 
-use super::pytest;
+use super::{node, pytest};
 use crate::runner::Place;
 
 /// The tests there are, and the runs that try them.
@@ -25,6 +25,9 @@ pub(super) struct Plan {
 pub(super) struct Planned {
     /// What the report calls it.
     pub(super) id: String,
+    /// The path of its file; empty where the id tells.
+    #[serde(default)]
+    pub(super) file: String,
     /// Whether it is run for several parameters, which the report adds in brackets.
     pub(super) many: bool,
     /// For how many; absent where the files do not tell.
@@ -74,5 +77,9 @@ pub(super) async fn make(
     project: &Project,
     timeout: Duration,
 ) -> Result<Result<Plan, String>, SandboxError> {
-    pytest::plan(place, project, timeout).await
+    // Each says nothing of a command that is not its tool's.
+    match pytest::plan(place, project, timeout).await? {
+        Err(why) if why.is_empty() => node::plan(place, project, timeout).await,
+        planned => Ok(planned),
+    }
 }

@@ -116,10 +116,12 @@ fn strays(runs: &[Sorted]) -> Vec<TestCase> {
 fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> TestCase {
     let name = plan.runs.get(test.right).and_then(|run| run.names.get(number)).map(String::as_str).unwrap_or_default();
     let parameters = case.id.strip_prefix(name).unwrap_or_default();
-    let short = |id: &str| id.rsplit("::").next().unwrap_or_default().to_owned();
-    let message = match name {
+    let message = match short(name) {
         "" => case.message.clone(),
-        name => case.message.replace(&short(name), &short(&test.id)),
+        copy => {
+            let around = name.strip_suffix(copy).unwrap_or_default();
+            case.message.replace(copy, test.id.strip_prefix(around).unwrap_or_else(|| short(&test.id)))
+        }
     };
     let mut own = TestCase { id: format!("{}{parameters}", test.id), message, ..case.clone() };
     if !test.may_skip {
@@ -128,9 +130,15 @@ fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> Test
     own
 }
 
+/// A test's own part of an id: behind its module or its groups.
+fn short(id: &str) -> &str {
+    let own = id.rsplit("::").next().unwrap_or_default();
+    own.rsplit(" > ").next().unwrap_or_default()
+}
+
 /// An assertion failed, or an exception did not come or was another one.
 fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
-    const MARKS: [&str; 3] = ["AssertionError", "DID NOT RAISE", "not raised"];
+    const MARKS: [&str; 4] = ["AssertionError", "DID NOT RAISE", "not raised", "ERR_ASSERTION"];
     let message = case.message.as_str();
     let asserted = message.starts_with("assert ")
         || MARKS.iter().any(|mark| message.contains(mark))
