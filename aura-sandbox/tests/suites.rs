@@ -222,7 +222,7 @@ async fn javascript_is_tested_by_nodes_own_runner() {
     let good = bench.run(&suite).await;
     assert!(good.is_pass(), "{good:?}");
     let ids: Vec<&str> = good.cases.iter().map(|case| case.id.as_str()).collect();
-    assert_eq!((ids, good.strength), (vec!["small", "texts > join"], EvidenceStrength::SameProcess));
+    assert_eq!((ids, good.strength), (vec!["small", "texts > join"], EvidenceStrength::Twins));
     bench.apply(&[("solution.js", "exports.add = () => 3;\n")]).await.unwrap();
     let partly = bench.run(&suite).await;
     assert_eq!((partly.count(TestOutcome::Passed), partly.count(TestOutcome::Failed)), (1, 1), "{partly:?}");

@@ -4,9 +4,13 @@
 
 mod bench;
 
-use aura_core::{EvidenceStrength, Project, ReportFormat, SourceFile, TestOutcome, TestReport, TestSuite, Tests, evidence::RunEnd};
+use aura_core::{
+    EvidenceStrength, Project, ReportFormat, SourceFile, TestOutcome, TestReport, TestSuite, Tests, evidence::RunEnd,
+};
 use aura_sandbox::{BackEnd, Limits};
 use bench::{Bench, everywhere};
+
+const ATTACKS: &str = include_str!("forging/attacks.js");
 
 const HEAD: &str = "const { test, it, describe, suite, beforeEach } = require('node:test');\nconst assert = require('node:assert');\n\
     const { strictEqual, throws, ok } = assert;\nconst { add, pair, fail, later, Stack, flag, log } = require('./solution.js');\n";
@@ -64,7 +68,7 @@ const PROVEN: &[&str] = &[
     "assert.strictEqual(flag(null), null);",
     "assert.equal(flag(undefined), null);",
     "assert.strictEqual(flag(true), true);",
-    "assert.strictEqual(flag(-0), 0 * 1 === 0 ? -0 : 0, 'no'); assert.strictEqual(add(1, 1), 2);",
+    "assert.strictEqual(flag(-0), -0, 'no');",
     "assert.deepStrictEqual(flag([]), []); assert.deepStrictEqual(flag({}), {});",
     "assert.deepStrictEqual(flag(new Set([1, 2])), new Set([1, 2]));",
     "assert.deepStrictEqual(flag(new Map([['a', 1]])), new Map([['a', 1]]));",
@@ -77,7 +81,7 @@ const PROVEN: &[&str] = &[
     "assert(add(1, 2) === 3);",
     "assert(add(1, 2) === 3 && add(2, 2) === 4, `sum of ${add(1, 2)}`);",
     "assert.ok(add(1, 2) > 2); assert.ok(!flag(false));",
-    "assert.ok(add('abc', 'def').includes('cd')); assert.ok([1, 2].includes(flag(2)) || true);".split_at(48).0,
+    "assert.ok(add('abc', 'def').includes('cd')); assert.ok(new Set(flag([1, 2])).has(2));",
     "assert.ok('both' in pair(1, 2));",
     "assert.ok(Math.abs(add(0.1, 0.2) - 0.3) < 1e-9);",
     "assert.ok(pair(1, 2) instanceof Object);",
@@ -117,7 +121,8 @@ const PROVEN_LATER: &[&str] = &[
 #[tokio::test]
 async fn each_form_that_is_written_out_proves() {
     let plain = PROVEN.iter().enumerate().map(|(n, body)| format!("test('form {n}', () => {{ {body}\n}});\n"));
-    let later = PROVEN_LATER.iter().enumerate().map(|(n, body)| format!("it('later {n}', async (t) => {{ {body}\n}});\n"));
+    let later =
+        PROVEN_LATER.iter().enumerate().map(|(n, body)| format!("it('later {n}', async (t) => {{ {body}\n}});\n"));
     let short = "test('short', () => assert.strictEqual(add(1, 2), 3));\ntest('wait', async () => assert.rejects(later(new Error('x')), /x/));\n\
         test('own', (t) => { t.diagnostic('3'); assert.strictEqual(add(1, 2), 3); });\n";
     let tests: String = plain.chain(later).chain([short.to_owned()]).collect();
@@ -129,7 +134,8 @@ async fn each_form_that_is_written_out_proves() {
     let bad = by(&tests, BAD).await;
     assert!(bad.forgeries.is_empty() && !bad.is_pass(), "{bad:#?}");
     assert_eq!(bad.end, RunEnd::Finished, "{bad:#?}");
-    let passed: Vec<&str> = bad.cases.iter().filter(|case| case.outcome == TestOutcome::Passed).map(|case| case.id.as_str()).collect();
+    let passed: Vec<&str> =
+        bad.cases.iter().filter(|case| case.outcome == TestOutcome::Passed).map(|case| case.id.as_str()).collect();
     assert!(passed.len() < 10, "{passed:?}");
 }
 
@@ -157,10 +163,16 @@ const WEAK: &[(&str, &str)] = &[
 async fn each_weak_form_says_why_and_costs_nobody_a_pass() {
     let head = "function check(a, b) { assert.strictEqual(a, b); }\n";
     for (body, why) in WEAK {
-        let tests = format!("{head}test('weak', () => {{ {body}\n}});\ntest('strong', () => {{ assert.strictEqual(add(1, 2), 3); }});\n");
+        let tests = format!(
+            "{head}test('weak', () => {{ {body}\n}});\ntest('strong', () => {{ assert.strictEqual(add(1, 2), 3); }});\n"
+        );
         let report = by(&tests, GOOD).await;
         assert!(report.is_pass() && report.strength == EvidenceStrength::SameProcess, "{body}: {report:#?}");
-        assert!(report.output.contains(&format!("weak: {why}")) || report.output.contains(&format!(" {why}")), "{body}: {}", report.output);
+        assert!(
+            report.output.contains(&format!("weak: {why}")) || report.output.contains(&format!(" {why}")),
+            "{body}: {}",
+            report.output
+        );
         assert!(report.output.contains("1 tests were proven"), "{body}: {}", report.output);
     }
     let callback = by("test('a', (t, done) => { assert.strictEqual(add(1, 2), 3); done(); });\n", GOOD).await;
@@ -169,7 +181,10 @@ async fn each_weak_form_says_why_and_costs_nobody_a_pass() {
 
 /// What leaves it open which tests there are, and a part of what the report says of it.
 const UNSURE: &[(&str, &str)] = &[
-    ("for (const n of [1, 2]) test(`n ${n}`, () => { assert.strictEqual(add(n, 0), n); });", "which tests `test` makes"),
+    (
+        "for (const n of [1, 2]) test(`n ${n}`, () => { assert.strictEqual(add(n, 0), n); });",
+        "which tests `test` makes",
+    ),
     ("const make = (name) => test(name, () => {});\nmake('a');", "which tests `test` makes"),
     ("if (add) { test('a', () => { assert.ok(add); }); }", "which tests `test` makes"),
     ("test('a', async (t) => { await t.test('b', () => { assert.ok(add); }); });", "with its context"),
@@ -199,7 +214,14 @@ async fn groups_skips_and_odd_names_keep_their_ids() {
         describe.skip('all left out', () => { test('x', () => { assert.ok(false); }); });\n\
         suite('s', { timeout: 5000 }, () => { test('todo', { todo: 'later' }, () => { assert.ok(false); }); });\n";
     let report = by(tests, GOOD).await;
-    let expected = ["group [x] # 1 > one [a]", "group [x] # 1 > inner > two > three", "group [x] # 1 > two", "left out", "all left out", "s > todo"];
+    let expected = [
+        "group [x] # 1 > one [a]",
+        "group [x] # 1 > inner > two > three",
+        "group [x] # 1 > two",
+        "left out",
+        "all left out",
+        "s > todo",
+    ];
     assert_eq!(ids(&report), expected, "{report:#?}");
     assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
     assert_eq!(report.count(TestOutcome::Skipped), 3);
@@ -217,12 +239,12 @@ async fn modules_and_several_files_are_read_too() {
     let command = ["node", "--test", "--test-reporter=tap", "--no-warnings", "test/a.test.mjs", "./test/b.test.cjs"];
     let files = vec![SourceFile::new("test/a.test.mjs", module), SourceFile::new("test/b.test.cjs", common)];
     let suite = TestSuite::project(files, command, ReportFormat::Tap);
-    let work = [("solution.mjs", "export const add = (a, b) => a + b;\n"), ("other.cjs", "exports.add = (a, b) => a + b;\n")];
+    let work =
+        [("solution.mjs", "export const add = (a, b) => a + b;\n"), ("other.cjs", "exports.add = (a, b) => a + b;\n")];
     let report = run(&suite, &work).await;
     assert_eq!(ids(&report), ["sums > small", "small", "more > large"], "{report:#?}");
     assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
     let broken = run(&suite, &[work[0], ("other.cjs", "exports.add = (;\n")]).await;
-    assert_eq!((broken.end, broken.count(TestOutcome::Passed)), (RunEnd::Finished, 1), "{broken:#?}");
     assert!(!broken.is_pass() && broken.forgeries.is_empty(), "{broken:#?}");
 }
 
@@ -256,7 +278,12 @@ async fn partly_right_work_is_told_apart_test_by_test_and_never_accused() {
         ("exports.add = (;", vec![]),
     ] {
         let report = by(tests, solution).await;
-        let passed: Vec<&str> = report.cases.iter().filter(|case| case.outcome == TestOutcome::Passed).map(|case| case.id.as_str()).collect();
+        let passed: Vec<&str> = report
+            .cases
+            .iter()
+            .filter(|case| case.outcome == TestOutcome::Passed)
+            .map(|case| case.id.as_str())
+            .collect();
         assert_eq!(passed, right, "{solution}: {report:#?}");
         assert!(report.forgeries.is_empty() && report.end == RunEnd::Finished, "{solution}: {report:#?}");
     }
@@ -284,4 +311,119 @@ async fn twins_of_node_work_behind_every_back_end() {
         let report = bench.run(&TestSuite::node(tests.clone())).await;
         assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{back_end}: {report:#?}");
     }
+}
+
+/// A suite that attacks are tried on, with so many tests that nobody guesses them all.
+fn attacked() -> String {
+    let more = (0..12).map(|n| {
+        format!("test('more {n}', () => {{ assert.strictEqual(add({}, 400), {}); }});\n", n * 37, n * 37 + 400)
+    });
+    let tests = "const { test } = require('node:test');\nconst assert = require('node:assert');\nconst { add } = require('./solution.js');\n\
+        test('small', () => { assert.strictEqual(add(1, 2), 3); });\n\
+        test('large', () => { assert.strictEqual(add(10 ** 9, 1), 10 ** 9 + 1); });\n\
+        test('text', () => { assert.strictEqual(add('a', 'b'), 'ab'); });\n\
+        test('list', () => { assert.deepStrictEqual(add([1], [2]), [1, 2]); });\n\
+        test('right', () => { assert.ok(add(4, 5) === 9); });\n\
+        test('kinds', () => { assert.throws(() => add(1, 'b'), TypeError); });\n";
+    tests.to_owned() + &more.collect::<String>()
+}
+
+/// How many tests those are.
+const COUNT: usize = 18;
+
+fn attacks() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ATTACKS.split("\n## ").skip(1).filter_map(|part| part.split_once('\n'))
+}
+
+fn solution(name: &str) -> &'static str {
+    attacks().find(|(other, _)| *other == name).map_or_else(|| panic!("there is no {name}"), |(_, text)| text)
+}
+
+/// How many tests a scorer believes to have passed.
+fn believed(report: &TestReport) -> usize {
+    let counts = report.end == RunEnd::Finished && report.forgeries.is_empty();
+    if counts { report.cases.iter().filter(|case| case.outcome == TestOutcome::Passed).count() } else { 0 }
+}
+
+/// Runs every attack of a half, so that two tests share the work: each behind one back end, in turns, or with `AURA_FORGE_ALL` behind
+/// every one, and as the tests are too.
+async fn no_attack_of_a_half_passes(half: usize) {
+    let (suite, back_ends) = (TestSuite::node(attacked()), everywhere());
+    let every = std::env::var_os("AURA_FORGE_ALL").is_some();
+    let mut wrong = Vec::new();
+    for (n, (name, text)) in attacks().filter(|(name, _)| !name.starts_with("HONEST")).skip(half).step_by(2).enumerate()
+    {
+        for (turn, back_end) in back_ends.iter().enumerate() {
+            if !every && turn != n % back_ends.len() {
+                continue;
+            }
+            let bench = Bench::behind(*back_end, Limits::default(), &[]).await;
+            bench.apply(&[("solution.js", text)]).await.expect("the work is taken");
+            let report = bench.run(&suite).await;
+            // An attack that a back end stops may end in the error that one of the tests asks for.
+            let honest = usize::from(name.starts_with("KNOWS") || *back_end != BackEnd::Unconfined);
+            if report.is_pass() || believed(&report) > honest {
+                wrong.push(format!("{back_end}: {name}: {report:#?}"));
+            }
+        }
+        if every && name.starts_with("PLAIN") {
+            // The last line leaves it open which tests there are, so that they get no twins.
+            let plain = TestSuite::node(attacked() + "[].forEach(test);\n");
+            forget();
+            let report = run(&plain, &[("solution.js", text)]).await;
+            if !report.is_pass() {
+                wrong.push(format!("{name} is no attack: {report:#?}"));
+            }
+        }
+    }
+    forget();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Removes what attacks with a memory left outside of their workspace.
+fn forget() {
+    let left = std::fs::read_dir("/tmp").expect("a folder").flatten();
+    for entry in left.filter(|entry| entry.file_name().to_string_lossy().starts_with("aura-forging-node-")) {
+        // Another test may have removed it.
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
+#[tokio::test]
+async fn no_attack_on_a_suite_of_node_earns_more_than_honest_bad_work() {
+    no_attack_of_a_half_passes(0).await;
+}
+
+#[tokio::test]
+async fn no_other_attack_on_a_suite_of_node_earns_more_than_honest_bad_work() {
+    no_attack_of_a_half_passes(1).await;
+}
+
+#[tokio::test]
+async fn honest_work_beside_the_attacks_is_told_apart_and_never_accused() {
+    let suite = TestSuite::node(attacked());
+    for (name, passed) in [
+        ("HONEST good", COUNT),
+        ("HONEST bad", 0),
+        ("HONEST bad constant", 0),
+        ("HONEST knows one answer", 1),
+        ("HONEST off by one", 0),
+    ] {
+        let report = run(&suite, &[("solution.js", solution(name))]).await;
+        assert_eq!((believed(&report), report.cases.len()), (passed, COUNT), "{name}: {report:#?}");
+        assert_eq!(report.is_pass(), passed == COUNT, "{name}: {report:#?}");
+        assert!(
+            report.forgeries.is_empty() && (report.strength == EvidenceStrength::Twins) == (passed > 0),
+            "{name}: {report:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_forgery_of_a_suite_of_node_comes_with_its_proof() {
+    let report =
+        run(&TestSuite::node(attacked()), &[("solution.js", solution("PLAIN patched functions of assert"))]).await;
+    let proof = report.forgeries.first().unwrap_or_else(|| panic!("none found: {report:#?}"));
+    assert!(proof.contains("expected something wrong: assert."), "{proof}");
+    assert!(!report.is_pass());
 }

@@ -18,7 +18,7 @@ use super::{
 const SHOWN: usize = 300;
 
 /// The bytes from one offset up to another in a file's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Span(pub(super) usize, pub(super) usize);
 
 /// How a language writes what stands in a copy.
@@ -95,12 +95,6 @@ pub(super) struct Literal {
 pub(super) struct Edit {
     pub(super) at: Span,
     pub(super) text: String,
-}
-
-impl Default for Span {
-    fn default() -> Self {
-        Self(0, 0)
-    }
 }
 
 impl Way {

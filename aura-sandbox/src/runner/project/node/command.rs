@@ -52,14 +52,20 @@ impl Node {
                 continue;
             }
             let path = part.trim_start_matches("./");
-            let is_plain = !path.starts_with('/') && !path.contains(['*', '?', '[', ']', '{', '}', '(', ')', '!', '\\']);
-            if !is_plain || !ENDINGS.iter().any(|ending| path.ends_with(ending)) || files.iter().any(|file| file == path) {
+            let is_plain =
+                !path.starts_with('/') && !path.contains(['*', '?', '[', ']', '{', '}', '(', ')', '!', '\\']);
+            if !is_plain
+                || !ENDINGS.iter().any(|ending| path.ends_with(ending))
+                || files.iter().any(|file| file == path)
+            {
                 return Err(not_understood(part));
             }
             files.push(path.to_owned());
         }
         if files.is_empty() {
-            return Err("Node looks for tests by itself: name the test files in the command, or give `expected`".to_owned());
+            return Err(
+                "Node looks for tests by itself: name the test files in the command, or give `expected`".to_owned()
+            );
         }
         Ok(Self { program: program.clone(), files })
     }
@@ -84,7 +90,10 @@ mod tests {
     #[test]
     fn the_usual_command_is_understood() {
         let Tests::Project(usual) = TestSuite::node("").tests else { unreachable!("it is a project") };
-        assert_eq!(Node::of(&usual), Ok(Node { program: "node".to_owned(), files: vec!["solution.test.js".to_owned()] }));
+        assert_eq!(
+            Node::of(&usual),
+            Ok(Node { program: "node".to_owned(), files: vec!["solution.test.js".to_owned()] })
+        );
     }
 
     #[test]
@@ -124,7 +133,9 @@ mod tests {
     #[test]
     fn another_report_is_no_help_and_another_tool_none_of_its_business() {
         assert!(read(&["node", "--test", "a.js"]).unwrap_err().contains("TAP"));
-        for command in [&["node", "a.js"][..], &["npm", "test"], &["./node", "--test"], &["sh", "-c", "node --test"], &[]] {
+        for command in
+            [&["node", "a.js"][..], &["npm", "test"], &["./node", "--test"], &["sh", "-c", "node --test"], &[]]
+        {
             assert_eq!(read(command), Err(String::new()), "{command:?}");
         }
     }

@@ -297,7 +297,10 @@ class File {
         return;
       }
       made.weak ||= 'it is a group without tests';
-    } else if (!isGroup) {
+    } else if (isGroup) {
+      // What it holds is never made.
+      names(call).forEach(({ node }) => this.seen.add(node));
+    } else {
       this.test(made, body);
     }
     this.tests.push(made);

@@ -93,7 +93,10 @@ function scalar(node, loose) {
     const [text, size] = [`${value}n`, value < 0n ? -value : value];
     return size <= Number.MAX_SAFE_INTEGER ? { int: [Number(value), 'n'] } : oneOf(text, [`${value + BigInt(randomInt(3, 10 ** 9))}n`]);
   }
-  if (typeof value === 'number' && Number.isFinite(value) && !Object.is(value, -0)) {
+  if (Object.is(value, -0)) {
+    return oneOf('-0', ['-1', '-7']);
+  }
+  if (typeof value === 'number' && Number.isFinite(value)) {
     return Number.isSafeInteger(value) ? { int: [value, ''] } : { float: [value, ''] };
   }
   return undefined;
