@@ -93,12 +93,12 @@ fn is_part(test: &Planned, stray: &str) -> bool {
     let is_below = |whole: &str, stray: &str, mark: &str| {
         whole.strip_prefix(stray).is_some_and(|rest| rest.is_empty() || rest.starts_with(mark))
     };
-    let is_file = !test.file.is_empty() && is_below_file(stray, &test.file);
+    let is_file = !test.file.is_empty() && is_file_at(stray, &test.file);
     is_below(module, stray.trim_start_matches("::"), ".") || is_below(&test.id, stray, " > ") || is_file
 }
 
 /// Whether a report calls a file by this path, or by one that leads to it.
-fn is_below_file(stray: &str, file: &str) -> bool {
+fn is_file_at(stray: &str, file: &str) -> bool {
     stray.strip_suffix(file).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
@@ -199,6 +199,38 @@ mod tests {
             [Planned { id: "t::a".into(), ..Planned::default() }, Planned { id: "u::b".into(), ..Planned::default() }];
         let partly = sort(&two, &["t::a", "u::b"], cases(&[("t::a", Passed), ("u", Error)])).unwrap();
         assert_eq!(partly.tests[1][0].outcome, Error);
+    }
+
+    #[test]
+    fn a_bracket_in_a_name_begins_no_parameters() {
+        let test = |id: &str, many| Planned { id: id.to_owned(), many, ..Planned::default() };
+        let names = ["g [x] > a", "g [x] > b [1]", "t::c"];
+        let tests = [test(names[0], false), test(names[1], false), test(names[2], true)];
+        let report = [(names[0], Passed), (names[1], Failed), ("t::c[1]", Passed), ("t::c[2]", Passed)];
+        let sorted = sort(&tests, &names, cases(&report)).unwrap();
+        assert_eq!(sorted.tests.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 2]);
+        let other = [(names[0], Passed), ("g [x] > b [2]", Passed), ("t::c", Passed)];
+        assert!(sort(&tests, &names, cases(&other)).unwrap_err().contains("b [2]"));
+    }
+
+    #[test]
+    fn a_file_or_a_group_that_failed_costs_its_tests() {
+        let test = |id: &str, file: &str| Planned { id: id.into(), file: file.into(), ..Planned::default() };
+        let tests = [test("a", "t/a.js"), test("g > b", "t/b.js"), test("g > c > d", "t/b.js")];
+        let names = ["x", "g > y", "g > c > z"];
+        for (stray, given, errors) in [
+            ("/work/t/a.js", &[("g > y", Passed), ("g > c > z", Passed)][..], vec![0]),
+            ("g", &[("x", Passed)], vec![1, 2]),
+        ] {
+            let mut report = cases(given);
+            report.push(TestCase::new(stray, Failed));
+            let sorted = sort(&tests, &names, report).unwrap();
+            for (at, group) in sorted.tests.iter().enumerate() {
+                assert_eq!(group[0].outcome == Error, errors.contains(&at), "{stray}: {at}");
+            }
+        }
+        let other = cases(&[("x", Passed), ("/work/not/a.js", Failed)]);
+        assert!(sort(&tests, &names, other).unwrap_err().contains("lacks g > b"));
     }
 
     #[test]

@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_tells_of_a_test_by_its_own_name() {
+        for (prefix, name) in [("m::", "test_a"), ("group > inner > ", "one > two"), ("a::b > ", "c::d"), ("", "x")] {
+            let test = Planned { id: format!("{prefix}{name}"), ..Planned::default() };
+            let names = vec![format!("{prefix}test_qwertyuiopas")];
+            let run = PlannedRun { files: Vec::new(), names, twins: vec![None] };
+            let plan = Plan { tests: Vec::new(), runs: vec![run], pristine: Vec::new() };
+            let case = TestCase::new(&plan.runs[0].names[0], Failed).message("in test_qwertyuiopas: no");
+            let own = own_case(&plan, &test, 0, &case);
+            assert_eq!((own.id, own.message), (test.id, format!("in {name}: no")));
+        }
+    }
+
+    #[test]
     fn a_test_that_passes_in_both_forms_is_a_forgery() {
         for kind in [Kind::Value, Kind::Other, Kind::Raises] {
             let judged = judged(&[kind, kind], &[Passed, Passed], &[Failed, Passed]);
@@ -213,6 +226,9 @@ mod tests {
             assert_eq!(judged.strength == EvidenceStrength::Twins, proves, "{outcome}");
             assert!(judged.forgeries.is_empty());
         }
+        let mut node = run("b", &[Failed]);
+        node.tests[0][0].message = "error: |-\n  3 !== 41\ncode: 'ERR_ASSERTION'".to_owned();
+        assert_eq!(judge(&plan(&[Kind::Value]), &[run("a", &[Passed]), node]).strength, EvidenceStrength::Twins);
         let mut other = run("b", &[Failed]);
         other.tests[0][0].message = "ValueError: no".to_owned();
         assert_eq!(judge(&plan(&[Kind::Value]), &[run("a", &[Passed]), other]).strength, EvidenceStrength::SameProcess);

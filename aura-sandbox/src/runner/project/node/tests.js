@@ -89,7 +89,10 @@ class File {
       }
     }
     const outer = messages.filter(([from, to]) => !messages.some(([a, b]) => a <= from && to <= b && (a !== from || to !== b)));
-    const lines = this.comments.flatMap(({ start, end }) => {
+    // The work may be asked for the text of a function, comments and all.
+    const texts = [...parts(this.program)].map(([part]) => part.type === 'TemplateElement' ? part.value.cooked : constant(part)).filter((text) => typeof text === 'string');
+    const idle = this.comments.filter(({ value }) => !value.trim() || !texts.some((text) => text.includes(value.trim())));
+    const lines = idle.flatMap(({ start, end }) => {
       // Each line by itself: an end of a line can be the end of a statement.
       let at = start;
       return this.text.slice(start, end).split(/(?<=[\n\r\u2028\u2029])/).map((line) => {
