@@ -4,37 +4,33 @@ const TESTS = ['test', 'it', 'describe', 'suite'];
 const HOOKS = ['before', 'after', 'beforeEach', 'afterEach'];
 const MARKS = ['skip', 'todo', 'only'];
 
-/** Each node below one, with the nodes around it, the nearest last. */
-function* parts(node, around = []) {
-  yield [node, around];
-  const inner = [...around, node];
-  for (const [key, value] of Object.entries(node)) {
-    for (const part of key === 'loc' ? [] : Array.isArray(value) ? value : [value]) {
-      if (typeof part?.type === 'string') {
-        yield* parts(part, inner);
-      }
-    }
+const inner = new WeakMap();
+
+/** The nodes right below one. */
+function children(node) {
+  if (!inner.has(node)) {
+    const below = Object.keys(node).filter((key) => key !== 'loc').flatMap((key) => node[key]);
+    inner.set(node, below.filter((part) => typeof part?.type === 'string'));
   }
+  return inner.get(node);
+}
+
+/** Each node below one, with the nodes around it, the nearest last. */
+function parts(node, around = [], found = []) {
+  found.push([node, around]);
+  const below = children(node);
+  const outer = below.length > 0 ? [...around, node] : around;
+  below.forEach((part) => parts(part, outer, found));
+  return found;
 }
 
 /** Nodes below one that are run where it is: not those of functions within it. */
-function* ownParts(node) {
-  yield node;
-  for (const value of Object.values(node).flat()) {
-    if (typeof value?.type === 'string' && !isFunction(value) && !value.type.startsWith('Class')) {
-      yield* ownParts(value);
-    }
-  }
+function ownParts(node) {
+  const below = children(node).filter((part) => !isFunction(part) && !part.type.startsWith('Class'));
+  return [node, ...below.flatMap(ownParts)];
 }
 
-const some = (node, is) => {
-  for (const [part] of parts(node)) {
-    if (is(part)) {
-      return true;
-    }
-  }
-  return false;
-};
+const some = (node, is) => is(node) || children(node).some((part) => some(part, is));
 
 /** The names that a pattern gives values to. */
 function bound(pattern) {
@@ -109,6 +105,15 @@ function known(module, path) {
 class Names {
   constructor(program) {
     this.all = names(program);
+    this.byName = new Map();
+    for (const use of this.all) {
+      const others = this.byName.get(use.name);
+      if (others) {
+        others.push(use);
+      } else {
+        this.byName.set(use.name, [use]);
+      }
+    }
     this.meanings = new Map();
     /** Names that come from files beside the test. */
     this.foreign = new Set();
@@ -144,13 +149,19 @@ class Names {
       }
     }
     for (const { name, role, node } of this.all) {
-      if (this.meanings.has(name) && role !== 'read' && this.all.some((other) => other.name === name && other.role !== 'read' && other.node !== node)) {
+      if (this.meanings.has(name) && role !== 'read' && this.called(name).some((other) => other.role !== 'read' && other.node !== node)) {
         throw new Unsure(`\`${name}\` stands for several things`);
       }
     }
     if (some(program, (part) => part.type === 'Literal' && part.value === 'node:test' && !sources.has(part))) {
       throw new Unsure('it loads node:test in a way that nobody follows');
     }
+  }
+
+  /** Where a name stands, or where it does below a node. */
+  called(name, root) {
+    const uses = this.byName.get(name) ?? [];
+    return root ? uses.filter(({ node }) => root.start <= node.start && node.end <= root.end) : uses;
   }
 
   destructure(id, path, give) {

@@ -60,21 +60,31 @@ class File {
     return !message || isIdle(message);
   }
 
+  /** The number of the first token from there on. */
+  tokenAt(start) {
+    let [from, to] = [0, this.tokens.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      [from, to] = this.tokens[middle].start < start ? [middle + 1, to] : [from, middle];
+    }
+    return from;
+  }
+
   /** One more argument for a call. */
   more(call, text) {
     const at = call.end - 1;
-    const last = this.tokens.findLast((token) => token.end <= at);
+    const last = this.tokens[this.tokenAt(at) - 1];
     return { at: [at, at], text: last.type.label === ',' ? ` ${text}` : `, ${text}` };
   }
 
   /** A message with the comma before it. */
   messageSpan(message) {
-    let at = this.tokens.findLastIndex((token) => token.end <= message.start);
+    let at = this.tokenAt(message.start) - 1;
     let depth = 0;
     for (; this.tokens[at]?.type.label === '('; at -= 1) {
       depth += 1;
     }
-    const next = this.tokens.findIndex((token) => token.start >= message.end);
+    const next = this.tokenAt(message.end);
     return [this.tokens[at].start, depth ? this.tokens[next + depth - 1].end : message.end];
   }
 
@@ -88,9 +98,16 @@ class File {
         messages.push(this.messageSpan(message));
       }
     }
-    const outer = messages.filter(([from, to]) => !messages.some(([a, b]) => a <= from && to <= b && (a !== from || to !== b)));
+    messages.sort(([a, b], [c, d]) => a - c || d - b);
+    let end = 0;
+    const outer = messages.filter(([, to]) => {
+      const isOuter = to > end;
+      end = Math.max(end, to);
+      return isOuter;
+    });
     // The work may be asked for the text of a function, comments and all.
-    const texts = [...parts(this.program)].map(([part]) => part.type === 'TemplateElement' ? part.value.cooked : constant(part)).filter((text) => typeof text === 'string');
+    const written = parts(this.program).map(([part]) => (part.type === 'TemplateElement' ? part.value.cooked : constant(part)));
+    const texts = [...new Set(written.filter((text) => typeof text === 'string'))];
     const idle = this.comments.filter(({ value }) => !value.trim() || !texts.some((text) => text.includes(value.trim())));
     const lines = idle.flatMap(({ start, end }) => {
       // Each line by itself: an end of a line can be the end of a statement.
@@ -101,9 +118,12 @@ class File {
         return [from, from + line.replace(/[\n\r\u2028\u2029]+$/, '').length];
       });
     });
-    const taken = [...outer, ...edited];
-    const free = lines.filter(([from, to]) => from < to && !taken.some(([a, b]) => from < b && a < to));
-    return [...outer, ...free];
+    const taken = new Uint8Array(this.text.length + 1);
+    outer.forEach(([from, to]) => taken.fill(1, from, to));
+    // What is put in between two characters is held apart from a comment around both.
+    edited.forEach(([from, to]) => taken.fill(1, from, Math.max(to, from + 1)));
+    const isFree = ([from, to]) => from < to && !taken.subarray(from, to).includes(1);
+    return [...outer, ...lines.filter(isFree)];
   }
 
   /** The rows of a table that is written out, or of one under a name that nothing else uses; absent where there are none. */
@@ -125,7 +145,7 @@ class File {
 
   /** What a name at the top of the file stands for, when it is used once. */
   table(name) {
-    const uses = this.names.all.filter((use) => use.name === name);
+    const uses = this.names.called(name);
     const declared = this.program.body.flatMap((s) => (s.type === 'VariableDeclaration' ? s.declarations : []));
     return uses.length === 2 ? declared.find(({ id }) => id.name === name)?.init : undefined;
   }
@@ -136,7 +156,7 @@ class File {
       const found = at > 0 && this.names.assertion(all[at - 1]);
       return found && messageOf(found) === part;
     });
-    return names(root).filter((use) => use.name === name && !shown(use));
+    return this.names.called(name, root).filter((use) => !shown(use));
   }
 
   /** The cells that each name of a loop stands for, when it is used once. */
@@ -187,8 +207,8 @@ class File {
   collect() {
     for (const fn of this.testFunctions()) {
       const context = fn.params[0]?.type === 'Identifier' && fn.params[0].name;
-      const others = this.names.all.filter(({ name, role, around }) => name === context && role !== 'read' && !this.isContext(around.at(-1)));
-      if (context && others.length === 0) {
+      const isOther = ({ role, around }) => role !== 'read' && !this.testFunctions().has(around.at(-1));
+      if (context && !this.names.contexts.has(context) && !this.names.called(context).some(isOther)) {
         this.names.contexts.add(context);
       }
     }
@@ -205,19 +225,13 @@ class File {
   }
 
   testFunctions() {
-    this.functions ??= [...parts(this.program)]
-      .filter(([node]) => this.isTestCall(node))
-      .map(([call]) => call.arguments.at(-1))
-      .filter(isFunction);
+    const calls = () => parts(this.program).map(([node]) => node).filter((node) => this.isTestCall(node));
+    this.functions ??= new Set(calls().map((call) => call.arguments.at(-1)).filter(isFunction));
     return this.functions;
   }
 
   isTestCall(node) {
     return isCall(node) && ['test', 'it'].includes(this.names.runner(node.callee)?.kind);
-  }
-
-  isContext(fn) {
-    return isFunction(fn) && this.testFunctions().includes(fn);
   }
 
   /** A use of the runner that is no plain test, group or hook may make tests. */
@@ -341,7 +355,7 @@ class File {
   inside(body, prefix, mayAllSkip, call) {
     const plain = isFunction(body) && body.params.length === 0 && !body.generator;
     const statements = plain && (body.body.type === 'BlockStatement' ? body.body.body : [{ type: 'ExpressionStatement', expression: body.body }]);
-    if (!plain || statements.some((s) => [...ownParts(s)].some(({ type }) => type === 'ReturnStatement' || type === 'ThisExpression'))) {
+    if (!plain || statements.some((s) => ownParts(s).some(({ type }) => type === 'ReturnStatement' || type === 'ThisExpression'))) {
       throw new Unsure(`nobody can tell which tests the group in ${this.line(call)} holds`);
     }
     this.group(statements, prefix, mayAllSkip);
@@ -379,12 +393,12 @@ class File {
     if (fn.generator) {
       return 'its function is a generator';
     }
-    const block = [...ownParts(fn.body)];
+    const block = ownParts(fn.body);
     if (fn.type === 'FunctionExpression' && block.some(({ type }) => type === 'ThisExpression')) {
       throw new Unsure(`nobody can tell what \`this\` is used for in ${this.line(fn)}`);
     }
     const members = context?.type === 'ObjectPattern' ? context.properties.map(({ key }) => key?.name) : [];
-    const uses = context?.type === 'Identifier' ? names(fn.body).filter(({ name }) => name === context.name) : [];
+    const uses = context?.type === 'Identifier' ? this.names.called(context.name, fn.body) : [];
     const called = [...members, ...uses.map(({ around }) => (isMember(around.at(-1)) ? around.at(-1).property.name : undefined))];
     if (called.some((name) => name === 'skip' || name === 'todo')) {
       made.may_skip = true;
@@ -398,7 +412,7 @@ class File {
   }
 
   body(block, sites) {
-    const all = [...ownParts(block)];
+    const all = ownParts(block);
     const last = block.body.at(-1);
     const isLast = last?.type === 'ReturnStatement' && last.argument && this.names.assertion(last.argument);
     const leaves = all.some((part) => (part.type === 'ReturnStatement' && !(isLast && part === last)) || part.type === 'ThrowStatement');

@@ -5,6 +5,7 @@
 'use strict';
 const { randomInt } = require('node:crypto');
 
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 const RARE = 'bcdfghjklmnpqrstvwxz';
 const MAX_TEXT = 4000;
 
@@ -178,6 +179,15 @@ function otherPattern(node) {
   }
   const { pattern, flags } = node.regex;
   const spots = [...pattern.matchAll(/[A-Za-z0-9]/g)].map((found) => found.index);
-  const at = pick(spots);
-  return oneOf(`/${pattern}/${flags}`, [`/${pattern.slice(0, at)}${rare(5)}${pattern.slice(at)}/${flags}`]);
+  if (spots.length < 5) {
+    const at = pick(spots);
+    return oneOf(`/${pattern}/${flags}`, [`/${pattern.slice(0, at)}${rare(5)}${pattern.slice(at)}/${flags}`]);
+  }
+  const letters = [...pattern];
+  const [one, two] = [pick(spots), pick(spots)];
+  for (const at of [one, two]) {
+    const kind = [LETTERS, LETTERS.toUpperCase(), '0123456789'].find((all) => all.includes(letters[at]));
+    letters[at] = pick([...kind].filter((other) => other.toLowerCase() !== pattern[at].toLowerCase()));
+  }
+  return oneOf(`/${pattern}/${flags}`, [`/${letters.join('')}/${flags}`]);
 }
