@@ -222,7 +222,7 @@ async fn javascript_is_tested_by_nodes_own_runner() {
     let good = bench.run(&suite).await;
     assert!(good.is_pass(), "{good:?}");
     let ids: Vec<&str> = good.cases.iter().map(|case| case.id.as_str()).collect();
-    assert_eq!((ids, good.strength), (vec!["small", "texts > join"], EvidenceStrength::SameProcess));
+    assert_eq!((ids, good.strength), (vec!["small", "texts > join"], EvidenceStrength::Twins));
     bench.apply(&[("solution.js", "exports.add = () => 3;\n")]).await.unwrap();
     let partly = bench.run(&suite).await;
     assert_eq!((partly.count(TestOutcome::Passed), partly.count(TestOutcome::Failed)), (1, 1), "{partly:?}");
@@ -332,4 +332,38 @@ async fn work_that_keeps_state_is_judged_as_in_one_run() {
     let good = "n = 0\ndef count(log=False):\n    global n\n    n += 1\n    if log: open('log', 'w').write('x')\n    return n\n";
     let report = pytest_of(tests, good).await;
     assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_loaded_costs_its_own_tests_and_no_others() {
+    let python = TestSuite::project(
+        vec![
+            SourceFile::new("test_one.py", "from solution import one\ndef test_one():\n    assert one() == 1\n"),
+            SourceFile::new("test_two.py", "from solution import two\ndef test_two():\n    assert two() == 2\n"),
+        ],
+        ["python3", "-m", "pytest", "-q", "--continue-on-collection-errors", "--junitxml={report}"],
+        ReportFormat::Junit,
+    );
+    let test = |name: &str, right: u32| {
+        format!(
+            "const {{ {name} }} = require('./solution.js');\nconst test = require('node:test');\nconst assert = require('node:assert');\n\
+            if (!{name}) throw new Error('missing');\ntest('{name}', () => {{\n  assert.strictEqual({name}(), {right});\n}});\n"
+        )
+    };
+    let node = TestSuite::project(
+        vec![SourceFile::new("one.test.js", test("one", 1)), SourceFile::new("two.test.js", test("two", 2))],
+        ["node", "--test", "--test-reporter=tap", "one.test.js", "two.test.js"],
+        ReportFormat::Tap,
+    );
+    for (suite, path, work) in
+        [(python, "solution.py", "def one(): return 1\n"), (node, "solution.js", "exports.one = () => 1;\n")]
+    {
+        let bench = Bench::new().await;
+        bench.apply(&[(path, work)]).await.unwrap();
+        let report = bench.run(&suite).await;
+        assert_eq!(report.end, RunEnd::Finished, "{report:#?}");
+        assert_eq!((report.count(TestOutcome::Passed), report.forgeries.len()), (1, 0), "{report:#?}");
+        assert!(report.cases.iter().any(|case| case.outcome == TestOutcome::Error), "{report:#?}");
+        assert!(!report.is_pass());
+    }
 }

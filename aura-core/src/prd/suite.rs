@@ -57,12 +57,12 @@ pub enum Tests {
 ///
 /// - Whatever the command: the suite's files win over the work's, files that steer tests are refused, a report that contradicts the
 ///   exit code or holds other ids than `expected` proves nothing, and a skip that no test file mentions is a failure.
-/// - pytest with a JUnit report: the ids are read from the test files, and the suite is run two to four times, each time with one copy
-///   of every test under a random name: the test itself, or a twin that expects something wrong. A test that passes in both forms is a
-///   forgery. When each test that passed has a twin that failed, the strength is `twins`. `timeout` is for all runs together, and the
-///   longest one is what may be fast enough.
-/// - `cargo test`: the same for the integration tests in `tests`. Where the runs do not fit the timeout, or a copy does not build, it is
-///   run once more as it is, with the whole timeout: `same_process`.
+/// - pytest with a JUnit report, and `node --test` with a TAP report and named files: the ids are read from the test files, and the suite
+///   is run two to four times, each time with one copy of every test under a random name: the test itself, or a twin that expects
+///   something wrong. A test that passes in both forms is a forgery. When each test that passed has a twin that failed, the strength is
+///   `twins`. `timeout` is for all runs together, and the longest one is what may be fast enough.
+/// - `cargo test`: the same for the integration tests in `tests`. Where the runs do not fit the timeout, or a copy does not build, a suite
+///   is run once more as it is, with the whole timeout: `same_process`.
 /// - Anything else, and tests whose right value is not written out where a twin can change it: `same_process`. Code in the same process
 ///   can patch the tool and write any report.
 ///

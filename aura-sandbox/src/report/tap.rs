@@ -17,6 +17,9 @@ const STEP: usize = 4;
 /// Most bytes of a test's own report that are looked at.
 const MAX_DETAILS: usize = 16 << 10;
 
+/// Longest name of a kind of failure that is kept, in bytes.
+const MAX_CODE: usize = 80;
+
 /// What was read on one level and has no parent yet.
 #[derive(Debug, Default)]
 struct Level {
@@ -31,6 +34,8 @@ struct Level {
 struct Details {
     indent: usize,
     text: String,
+    /// The kind of its failure, which stands behind what may be long.
+    code: Option<String>,
 }
 
 /// One `ok` or `not ok` line.
@@ -69,14 +74,20 @@ impl Reader {
             if let Some(open) = &mut block {
                 if rest == "..." && blanks == open.indent {
                     self.finish(block.take());
-                } else if open.text.len() < MAX_DETAILS {
-                    open.text.push_str(line.get(open.indent.min(blanks)..).unwrap_or_default());
+                    continue;
+                }
+                let line = line.get(open.indent.min(blanks)..).unwrap_or_default();
+                if open.code.is_none() && line.starts_with("code: ") {
+                    open.code = Some(head(line, MAX_CODE));
+                }
+                if open.text.len() < MAX_DETAILS {
+                    open.text.push_str(line);
                     open.text.push('\n');
                 }
                 continue;
             }
             if rest == "---" && blanks % STEP == 2 {
-                block = Some(Details { indent: blanks, text: String::new() });
+                block = Some(Details { indent: blanks, text: String::new(), code: None });
             } else if blanks % STEP == 0 {
                 self.line(blanks / STEP, rest, counting)?;
             }
@@ -178,6 +189,9 @@ impl Reader {
             let said = block.text.get(from..).unwrap_or_default();
             let said = said.split("\nstack:").next().unwrap_or(said);
             last.message = head(said, MAX_MESSAGE);
+            if let Some(code) = block.code.filter(|code| !last.message.contains(code)) {
+                last.message = format!("{}\n{code}", head(said, MAX_MESSAGE - MAX_CODE - 1));
+            }
         }
     }
 
@@ -299,6 +313,18 @@ mod tests {
         assert_eq!(reading.cases[0].time, Some(Duration::from_micros(1500)));
         let message = &reading.cases[1].message;
         assert!(message.contains("3 !== 4") && !message.contains("far away"), "{message}");
+    }
+
+    #[test]
+    fn a_failure_keeps_its_kind_however_long_it_is() {
+        for length in [10, MAX_MESSAGE, MAX_DETAILS] {
+            let long = "x".repeat(length);
+            let text = format!(
+                "TAP version 13\nnot ok 1 - a\n  ---\n  error: |-\n    {long}\n  code: 'ERR_ASSERTION'\n  ...\n1..1\n"
+            );
+            let message = &reading(1, &text).cases[0].message;
+            assert!(message.contains("ERR_ASSERTION") && message.len() <= MAX_MESSAGE, "{message}");
+        }
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(super) struct Found {
     pub(super) tests: Vec<Test>,
     /// What is left out of every copy, by file: comments, and messages of assertions.
     pub(super) blank: Vec<(usize, Span)>,
+    /// What stands otherwise in every copy, by file.
+    #[serde(default)]
+    pub(super) always: Vec<(usize, Edit)>,
 }
 
 /// A test.
@@ -132,7 +135,7 @@ impl Way {
 /// What in the files cannot be told apart, so that there are no copies.
 pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Found) -> Result<Plan, String> {
     let mut chance = Chance::default();
-    let Found { mut tests, blank } = found;
+    let Found { mut tests, blank, always } = found;
     for test in &mut tests {
         // Only what can be made wrong for certain is a site.
         test.sites.retain(|site| site.way.edits(language, &mut Chance::default()).is_some());
@@ -145,10 +148,13 @@ pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Fo
     let total = runs_for(&tests);
     let right: Vec<usize> =
         tests.iter().map(|test| if test.sites.is_empty() { 0 } else { chance.below(total) }).collect();
-    let runs = (0..total).map(|at| one_run(language, &pristine, &tests, &blank, &right, at, &mut chance));
+    let all = always.into_iter().chain(blank.into_iter().map(|(file, at)| (file, Edit { at, text: " ".to_owned() })));
+    let all: Vec<(usize, Edit)> = all.collect();
+    let runs = (0..total).map(|at| one_run(language, &pristine, &tests, &all, &right, at, &mut chance));
     let runs = runs.collect::<Result<Vec<_>, _>>()?;
     let planned = tests.iter().zip(&right).map(|(test, right)| Planned {
         id: format!("{}{}", test.prefix, test.name),
+        file: pristine.get(test.file).map(|file| file.path.clone()).unwrap_or_default(),
         many: false,
         count: Some(1),
         may_skip: test.may_skip,
@@ -175,7 +181,7 @@ fn one_run(
     language: &dyn Language,
     pristine: &[SourceFile],
     tests: &[Test],
-    blank: &[(usize, Span)],
+    all: &[(usize, Edit)],
     right: &[usize],
     at: usize,
     chance: &mut Chance,
@@ -186,8 +192,8 @@ fn one_run(
             edits.push(edit);
         }
     };
-    for (file, span) in blank {
-        add(*file, Edit { at: *span, text: " ".to_owned() });
+    for (file, edit) in all {
+        add(*file, edit.clone());
     }
     let (mut names, mut twins) = (Vec::new(), Vec::new());
     for (test, right) in tests.iter().zip(right) {

@@ -25,6 +25,11 @@ impl Sorted {
         self.tests.iter().flatten().filter(|case| case.outcome == TestOutcome::Passed).count()
     }
 
+    /// Whether any test was run.
+    pub(super) fn ran(&self) -> bool {
+        self.tests.iter().any(|group| !group.is_empty())
+    }
+
     /// All of it, where the copies are the tests themselves.
     pub(super) fn into_cases(self, tests: &[Planned]) -> Vec<TestCase> {
         let mut cases = self.strays;
@@ -45,10 +50,13 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
     let (mut extra, mut repeated) = (Vec::new(), Vec::new());
     let mut places: HashMap<String, (usize, usize)> = HashMap::new();
     for case in cases {
-        let base = case.id.find('[').and_then(|at| case.id.get(..at)).unwrap_or(&case.id);
-        let number = numbers.get(base).copied();
-        let fits = |at: usize| base == case.id || tests.get(at).is_some_and(|test| test.many);
-        match number.filter(|at| fits(*at)).and_then(|at| Some((at, sorted.tests.get_mut(at)?))) {
+        // A bracket begins parameters only where there are some: a name may hold one too.
+        let base = || {
+            let base = case.id.find('[').and_then(|at| case.id.get(..at))?;
+            numbers.get(base).copied().filter(|at| tests.get(*at).is_some_and(|test| test.many))
+        };
+        let number = numbers.get(case.id.as_str()).copied().or_else(base);
+        match number.and_then(|at| Some((at, sorted.tests.get_mut(at)?))) {
             Some((at, group)) => match places.get(&case.id).filter(|_| case.id.len() < MAX_ID) {
                 // pytest lists a test twice when it fails and then cannot be cleaned up.
                 Some((_, first)) => match group.get_mut(*first) {
@@ -69,12 +77,14 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
         }
     }
     let mut missing = Vec::new();
-    if sorted.passed() > 0 {
+    let passed = sorted.passed() > 0;
+    if sorted.ran() {
         for (test, group) in tests.iter().zip(&mut sorted.tests) {
-            let module = test.id.split("::").next().unwrap_or_default();
-            let failed = sorted.strays.iter().any(|stray| is_of(module, &stray.id));
+            let failed = sorted.strays.iter().any(|stray| is_part(test, &stray.id));
             if group.is_empty() && failed {
                 group.push(TestCase::new(&test.id, TestOutcome::Error).message("its file could not be collected"));
+            } else if !passed {
+                // A report in which nothing passed proves nothing, and is kept for what it says.
             } else if group.is_empty() || test.count.is_some_and(|count| group.len() < count) {
                 missing.push(test.id.clone());
             } else if test.count.is_some_and(|count| group.len() > count) {
@@ -85,10 +95,19 @@ pub(super) fn sort<N: AsRef<str>>(tests: &[Planned], names: &[N], cases: Vec<Tes
     complaint(&missing, &extra, &repeated).map_or(Ok(sorted), Err)
 }
 
-/// Whether a module is the one that could not be collected, or a class in it.
-fn is_of(module: &str, stray: &str) -> bool {
-    let stray = stray.trim_start_matches("::");
-    module == stray || module.strip_prefix(stray).is_some_and(|rest| rest.starts_with('.'))
+/// Whether a test is part of what could not be collected: a module, a class in it, a file, or a group.
+fn is_part(test: &Planned, stray: &str) -> bool {
+    let module = test.id.split("::").next().unwrap_or_default();
+    let is_below = |whole: &str, stray: &str, mark: &str| {
+        whole.strip_prefix(stray).is_some_and(|rest| rest.is_empty() || rest.starts_with(mark))
+    };
+    let is_file = !test.file.is_empty() && is_file_at(stray, &test.file);
+    is_below(module, stray.trim_start_matches("::"), ".") || is_below(&test.id, stray, " > ") || is_file
+}
+
+/// Whether a report calls a file by this path, or by one that leads to it.
+fn is_file_at(stray: &str, file: &str) -> bool {
+    stray.strip_suffix(file).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 const fn worse(outcome: TestOutcome) -> bool {
@@ -188,6 +207,40 @@ mod tests {
             [Planned { id: "t::a".into(), ..Planned::default() }, Planned { id: "u::b".into(), ..Planned::default() }];
         let partly = sort(&two, &["t::a", "u::b"], cases(&[("t::a", Passed), ("u", Error)])).unwrap();
         assert_eq!(partly.tests[1][0].outcome, Error);
+        let failed = sort(&two, &["t::a", "u::b"], cases(&[("t::a", Failed), ("u", Error)])).unwrap();
+        assert_eq!((failed.tests[1][0].outcome, failed.passed()), (Error, 0));
+    }
+
+    #[test]
+    fn a_bracket_in_a_name_begins_no_parameters() {
+        let test = |id: &str, many| Planned { id: id.to_owned(), many, ..Planned::default() };
+        let names = ["g [x] > a", "g [x] > b [1]", "t::c"];
+        let tests = [test(names[0], false), test(names[1], false), test(names[2], true)];
+        let report = [(names[0], Passed), (names[1], Failed), ("t::c[1]", Passed), ("t::c[2]", Passed)];
+        let sorted = sort(&tests, &names, cases(&report)).unwrap();
+        assert_eq!(sorted.tests.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 2]);
+        let other = [(names[0], Passed), ("g [x] > b [2]", Passed), ("t::c", Passed)];
+        assert!(sort(&tests, &names, cases(&other)).unwrap_err().contains("b [2]"));
+    }
+
+    #[test]
+    fn a_file_or_a_group_that_failed_costs_its_tests() {
+        let test = |id: &str, file: &str| Planned { id: id.into(), file: file.into(), ..Planned::default() };
+        let tests = [test("a", "t/a.js"), test("g > b", "t/b.js"), test("g > c > d", "t/b.js")];
+        let names = ["x", "g > y", "g > c > z"];
+        for (stray, given, errors) in [
+            ("/work/t/a.js", &[("g > y", Passed), ("g > c > z", Passed)][..], vec![0]),
+            ("g", &[("x", Passed)], vec![1, 2]),
+        ] {
+            let mut report = cases(given);
+            report.push(TestCase::new(stray, Failed));
+            let sorted = sort(&tests, &names, report).unwrap();
+            for (at, group) in sorted.tests.iter().enumerate() {
+                assert_eq!(group[0].outcome == Error, errors.contains(&at), "{stray}: {at}");
+            }
+        }
+        let other = cases(&[("x", Passed), ("/work/not/a.js", Failed)]);
+        assert!(sort(&tests, &names, other).unwrap_err().contains("lacks g > b"));
     }
 
     #[test]

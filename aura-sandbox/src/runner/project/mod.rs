@@ -4,14 +4,16 @@
 //!
 //! - the ids that there have to be ([`ids`]), read from the pristine test files or given by the suite;
 //! - skips, which leave the total only where the pristine test files mark them;
-//! - for pytest, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
+//! - for pytest and Node's test runner, twins ([`twins`]): the suite is run several times, each time with one copy of every test under a random name, which is
 //!   either the test or a twin of it that expects something wrong and has to fail.
 
 mod cargo;
 mod copies;
 mod ids;
+mod node;
 mod plan;
 mod pytest;
+mod reader;
 mod restore;
 mod twins;
 mod wrong;
@@ -121,8 +123,8 @@ async fn run_planned(
         let checked = if end == RunEnd::Finished { ids::sort(&plan.tests, &run.names, cases) } else { Err(complaint) };
         match checked {
             Ok(one) => {
-                // Nothing passed and something could not even be collected: the other runs would say the same.
-                let hopeless = !one.strays.is_empty() && one.passed() == 0;
+                // Nothing ran, since something could not even be collected: the other runs would say the same.
+                let hopeless = !one.strays.is_empty() && !one.ran();
                 let left = suite.timeout.saturating_sub(started.elapsed());
                 unfit = if hopeless { unbuilt(plan, &one) } else { slow(plan, number, wall, left) };
                 if unfit.is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aura_core::{Project, SandboxError, SourceFile};
 use serde::Deserialize;
 
-use super::{cargo, pytest};
+use super::{cargo, node, pytest};
 use crate::runner::Place;
 
 /// The tests there are, and the runs that try them.
@@ -28,6 +28,9 @@ pub(super) struct Plan {
 pub(super) struct Planned {
     /// What the report calls it.
     pub(super) id: String,
+    /// The path of its file; empty where the id tells.
+    #[serde(default)]
+    pub(super) file: String,
     /// Whether it is run for several parameters, which the report adds in brackets.
     pub(super) many: bool,
     /// For how many; absent where the files do not tell.
@@ -77,8 +80,9 @@ pub(super) async fn make(
     project: &Project,
     timeout: Duration,
 ) -> Result<Result<Plan, String>, SandboxError> {
-    match pytest::plan(place, project, timeout).await? {
-        Err(why) if why.is_empty() => cargo::plan(place, project).await,
-        made => Ok(made),
-    }
+    // Each says nothing of a command that is not its tool's.
+    let strange = |made: &Result<Plan, String>| made.as_ref().is_err_and(String::is_empty);
+    let made = pytest::plan(place, project, timeout).await?;
+    let made = if strange(&made) { node::plan(place, project, timeout).await? } else { made };
+    if strange(&made) { cargo::plan(place, project).await } else { Ok(made) }
 }

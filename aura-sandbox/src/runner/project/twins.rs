@@ -116,10 +116,12 @@ fn strays(runs: &[Sorted]) -> Vec<TestCase> {
 fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> TestCase {
     let name = plan.runs.get(test.right).and_then(|run| run.names.get(number)).map(String::as_str).unwrap_or_default();
     let parameters = case.id.strip_prefix(name).unwrap_or_default();
-    let short = |id: &str| id.rsplit("::").next().unwrap_or_default().to_owned();
-    let message = match name {
+    let message = match short(name) {
         "" => case.message.clone(),
-        name => case.message.replace(&short(name), &short(&test.id)),
+        copy => {
+            let around = name.strip_suffix(copy).unwrap_or_default();
+            case.message.replace(copy, test.id.strip_prefix(around).unwrap_or_else(|| short(&test.id)))
+        }
     };
     let mut own = TestCase { id: format!("{}{parameters}", test.id), message, ..case.clone() };
     if !test.may_skip {
@@ -128,14 +130,21 @@ fn own_case(plan: &Plan, test: &Planned, number: usize, case: &TestCase) -> Test
     own
 }
 
+/// A test's own part of an id: behind its module or its groups.
+fn short(id: &str) -> &str {
+    let own = id.rsplit("::").next().unwrap_or_default();
+    own.rsplit(" > ").next().unwrap_or_default()
+}
+
 /// An assertion failed, or an exception did not come or was another one.
 fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
-    const MARKS: [&str; 6] = [
+    const MARKS: [&str; 7] = [
         "AssertionError",
         "DID NOT RAISE",
         "not raised",
         "assertion `",
         "assertion failed: ",
+        "ERR_ASSERTION",
         "panic did not contain expected string",
     ];
     let message = case.message.as_str();
@@ -185,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_tells_of_a_test_by_its_own_name() {
+        for (prefix, name) in [("m::", "test_a"), ("group > inner > ", "one > two"), ("a::b > ", "c::d"), ("", "x")] {
+            let test = Planned { id: format!("{prefix}{name}"), ..Planned::default() };
+            let names = vec![format!("{prefix}test_qwertyuiopas")];
+            let run = PlannedRun { files: Vec::new(), names, twins: vec![None] };
+            let plan = Plan { tests: Vec::new(), runs: vec![run], pristine: Vec::new(), may_not_build: false };
+            let case = TestCase::new(&plan.runs[0].names[0], Failed).message("in test_qwertyuiopas: no");
+            let own = own_case(&plan, &test, 0, &case);
+            assert_eq!((own.id, own.message), (test.id, format!("in {name}: no")));
+        }
+    }
+
+    #[test]
     fn a_test_that_passes_in_both_forms_is_a_forgery() {
         for kind in [Kind::Value, Kind::Other, Kind::Raises] {
             let judged = judged(&[kind, kind], &[Passed, Passed], &[Failed, Passed]);
@@ -212,6 +234,9 @@ mod tests {
             assert_eq!(judged.strength == EvidenceStrength::Twins, proves, "{outcome}");
             assert!(judged.forgeries.is_empty());
         }
+        let mut node = run("b", &[Failed]);
+        node.tests[0][0].message = "error: |-\n  3 !== 41\ncode: 'ERR_ASSERTION'".to_owned();
+        assert_eq!(judge(&plan(&[Kind::Value]), &[run("a", &[Passed]), node]).strength, EvidenceStrength::Twins);
         let mut other = run("b", &[Failed]);
         other.tests[0][0].message = "ValueError: no".to_owned();
         assert_eq!(judge(&plan(&[Kind::Value]), &[run("a", &[Passed]), other]).strength, EvidenceStrength::SameProcess);
