@@ -65,13 +65,24 @@ pub(super) async fn again<T, F: Future<Output = Result<T, StoreError>>>(verb: im
 impl Core {
     /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
     pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
-        let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
         let query = match &self.term {
             None => sqlx::query("SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run"),
             Some(term) => duties::within_term(term, self.given_now()),
         };
-        let row = query.persistent(!self.pooled).fetch_optional(&mut *tx).await.map_err(failed(action))?;
-        let Some(row) = row else { return Err(self.is_over()) };
+        let (write, _) = self.write_from(action, query).await?;
+        write.ok_or_else(|| self.is_over())
+    }
+
+    /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, and the server's run, `run`; without a row
+    /// there is no verb.
+    pub(super) async fn write_from(
+        &self,
+        action: &'static str,
+        first: Statement<'_>,
+    ) -> Result<(Option<Write<'_>>, Vec<PgRow>), StoreError> {
+        let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
+        let rows = first.persistent(!self.pooled).fetch_all(&mut *tx).await.map_err(failed(action))?;
+        let Some(row) = rows.first() else { return Ok((None, rows)) };
         let now = match self.given_now() {
             Some(now) => now,
             None => value::micros(row.try_get("now").map_err(failed(action))?),
@@ -80,7 +91,7 @@ impl Core {
         let (moves, trail) = (Moves::default(), Trail::default());
         let mut write = Write { core: self, tx, action, now, moves, trail, back: HashMap::new(), server_run };
         write.name_run().await?;
-        Ok(write)
+        Ok((Some(write), rows))
     }
 }
 

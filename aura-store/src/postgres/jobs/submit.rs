@@ -6,7 +6,9 @@ use aura_core::{
     Action, Actor, JobId, JobStatus, ModelId, Prd, StoreError,
     contract::store::{Each, NewPrdRecord, Submitted},
 };
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::{
@@ -14,36 +16,31 @@ use super::{
         Core,
         error::is_duplicate,
         row::{Named, each},
-        write::{Answers, Write, again},
+        value,
+        write::{Answers, Statement, Write, again},
     },
     record::{self, prd_columns},
 };
 
 const ACTION: &str = "store PRDs";
 
-/// How PRDs are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expecting {
-    /// None of them is there yet: it is the usual case, and takes two thirds of the other's time. Fails as a whole where one is.
-    NewOnes,
-    /// Some may be there, by id or by key.
-    Any,
-}
-
 pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
-    let keyed = prds.iter().any(|record| record.request.idempotency_key.is_some());
-    if !keyed {
-        match again(|| submit_once(core, prds, Expecting::NewOnes)).await {
+    // Of those without a key none is there yet, nearly always: that takes two thirds of the time, and fails as a whole where one is.
+    let is_new = |record: &NewPrdRecord| {
+        record.request.idempotency_key.is_none() && record.pinned.is_none_or(|model| core.known_name(model).is_some())
+    };
+    if core.term.is_none() && !prds.is_empty() && prds.iter().all(is_new) {
+        match again(|| submit_new_ones(core, prds)).await {
             Err(error) if is_duplicate(&error) => {}
             outcome => return outcome,
         }
     }
-    match again(|| submit_once(core, prds, Expecting::Any)).await {
+    match again(|| submit_any(core, prds)).await {
         // A job's id is taken: it concerns one item, so each is stored alone.
         Err(error) if is_duplicate(&error) && prds.len() > 1 => {
             let mut answers = Vec::with_capacity(prds.len());
             for record in prds {
-                match again(|| submit_once(core, std::slice::from_ref(record), Expecting::Any)).await {
+                match again(|| submit_any(core, std::slice::from_ref(record))).await {
                     Ok(answer) => answers.extend(answer),
                     Err(error) if is_duplicate(&error) => answers.push(Err(taken(record))),
                     Err(error) => return Err(error),
@@ -61,7 +58,20 @@ fn taken(record: &NewPrdRecord) -> StoreError {
     StoreError::conflict("PRD", record.id, format!("one of its jobs exists already: {}", jobs.join(", ")))
 }
 
-async fn submit_once(core: &Core, prds: &[NewPrdRecord], expecting: Expecting) -> Result<Each<Submitted>, StoreError> {
+/// Stores PRDs of which none is there yet, each for a model that is known or for any.
+async fn submit_new_ones(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+    let new = Columns::of(prds, &(0..prds.len()).collect::<Vec<_>>())?;
+    let (write, rows) = core.write_from(ACTION, new.statement(NEW_ONES, core.given_now())).await?;
+    let Some(mut write) = write else { return Answers::of(prds.len()).all() };
+    let mut answers = Answers::of(prds.len());
+    made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
+    answer_known(&mut write, prds, &mut answers).await?;
+    write.commit().await?;
+    answers.all()
+}
+
+/// Stores PRDs of which some may be there, by id or by key.
+async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
     let mut write = core.write(ACTION).await?;
     let mut answers = Answers::of(prds.len());
     let unknown = unknown_models(&mut write, prds).await?;
@@ -70,7 +80,18 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord], expecting: Expecting) -
             answers.set(item, Err(StoreError::not_found("model", model)));
         }
     }
-    for item in insert(&mut write, prds, &answers.missing(), expecting).await? {
+    let new = Columns::of(prds, &answers.missing())?;
+    let now = write.now;
+    let rows = write.rows(new.statement(ANY, Some(now))).await?;
+    made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
+    answer_known(&mut write, prds, &mut answers).await?;
+    write.commit().await?;
+    answers.all()
+}
+
+/// Answers the items that were stored, and notes what goes with them.
+fn made(write: &mut Write<'_>, prds: &[NewPrdRecord], items: &[usize], answers: &mut Answers<Submitted>) {
+    for &item in items {
         let Some(record) = prds.get(item) else { continue };
         for _ in &record.jobs {
             write.moves.made(JobStatus::Queued);
@@ -79,7 +100,7 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord], expecting: Expecting) -
             // It has to be looked at too, although no job will be handed in.
             write.moves.assess_later(record.id);
         }
-        leave_trail(&mut write, record);
+        leave_trail(write, record);
         let prd = Prd {
             id: record.id,
             request: record.request.clone(),
@@ -89,9 +110,6 @@ async fn submit_once(core: &Core, prds: &[NewPrdRecord], expecting: Expecting) -
         };
         answers.set(item, Ok(Submitted { prd, created: true }));
     }
-    answer_known(&mut write, prds, &mut answers).await?;
-    write.commit().await?;
-    answers.all()
 }
 
 async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<HashSet<ModelId>, StoreError> {
@@ -105,19 +123,22 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
 
 /// Jobs get their places in the order in which they came.
 const NEW_ONES: &str = "
-    WITH new_jobs AS MATERIALIZED (
-        SELECT id, prd, project, role, attempts, pinned, nextval('jobs_seq_seq') AS seq
-        FROM unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
+    WITH at AS MATERIALIZED (
+        SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
+    ), new_jobs AS MATERIALIZED (
+        SELECT id, prd, project, role, attempts, pinned, nextval('jobs_seq_seq') AS seq, now
+        FROM at, unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
             AS new (id, prd, project, role, attempts, pinned)
     ), with_jobs AS (
         INSERT INTO jobs (id, prd_id, seq, project_id, role, max_attempts, pinned_model, created_at, updated_at)
-        SELECT id, prd, seq, project, role, attempts, pinned, $1, $1 FROM new_jobs
+        SELECT id, prd, seq, project, role, attempts, pinned, now, now FROM new_jobs
     ), queued AS (
-        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $1 FROM new_jobs
+        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, now FROM new_jobs
     )
     INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
-    SELECT id, request::json, key, $1, jobs::uuid[]
-    FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs) RETURNING id";
+    SELECT id, request::json, key, now, jobs::uuid[]
+    FROM at, unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
+    RETURNING id, created_at AS now, (SELECT name FROM server_run) AS run";
 
 /// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
 const ANY: &str = "
@@ -138,48 +159,68 @@ const ANY: &str = "
     )
     SELECT id FROM made";
 
-/// Stores those that are not there yet, by id or by key, with their jobs; answers which items these were.
-async fn insert(
-    write: &mut Write<'_>,
-    prds: &[NewPrdRecord],
-    wanted: &[usize],
-    expecting: Expecting,
-) -> Result<Vec<usize>, StoreError> {
-    let (mut ids, mut bodies, mut keys, mut jobs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut job_ids, mut of, mut projects, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut attempts, mut pinned) = (Vec::new(), Vec::new());
-    let mut items: HashMap<Uuid, usize> = HashMap::new();
-    for &item in wanted {
-        let Some(record) = prds.get(item) else { continue };
-        let id = record.id.as_uuid();
-        // The same id twice in a batch: the first one is stored.
-        if items.contains_key(&id) {
-            continue;
+/// What is stored, column by column.
+#[derive(Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    requests: Vec<String>,
+    keys: Vec<Option<String>>,
+    jobs: Vec<String>,
+    job_ids: Vec<Uuid>,
+    of: Vec<Uuid>,
+    projects: Vec<i32>,
+    roles: Vec<String>,
+    attempts: Vec<i32>,
+    pinned: Vec<Option<i32>>,
+    /// Which item has which id.
+    items: HashMap<Uuid, usize>,
+}
+
+impl Columns {
+    fn of(prds: &[NewPrdRecord], wanted: &[usize]) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for &item in wanted {
+            let Some(record) = prds.get(item) else { continue };
+            let id = record.id.as_uuid();
+            // The same id twice in a batch: the first one is stored.
+            if columns.items.contains_key(&id) {
+                continue;
+            }
+            columns.items.insert(id, item);
+            columns.ids.push(id);
+            columns.requests.push(serde_json::to_string(&record.request).map_err(unwritten)?);
+            columns.keys.push(key_of(record));
+            columns.jobs.push(literal(&record.jobs));
+            for job in &record.jobs {
+                columns.job_ids.push(job.as_uuid());
+                columns.of.push(id);
+                columns.projects.push(record.request.project.0);
+                columns.roles.push(record.request.role.as_str().to_owned());
+                columns.attempts.push(i32::try_from(record.request.limits.max_attempts).unwrap_or(i32::MAX));
+                columns.pinned.push(record.pinned.map(|model| model.0));
+            }
         }
-        items.insert(id, item);
-        ids.push(id);
-        bodies.push(serde_json::to_string(&record.request).map_err(unwritten)?);
-        keys.push(record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned()));
-        jobs.push(literal(&record.jobs));
-        for job in &record.jobs {
-            job_ids.push(job.as_uuid());
-            of.push(id);
-            projects.push(record.request.project.0);
-            roles.push(record.request.role.as_str());
-            attempts.push(i32::try_from(record.request.limits.max_attempts).unwrap_or(i32::MAX));
-            pinned.push(record.pinned.map(|model| model.0));
-        }
+        Ok(columns)
     }
-    let query = sqlx::query(match expecting {
-        Expecting::NewOnes => NEW_ONES,
-        Expecting::Any => ANY,
-    });
-    let query = query.bind(write.now).bind(ids).bind(bodies).bind(keys).bind(jobs);
-    let query = query.bind(job_ids).bind(of).bind(projects).bind(roles).bind(attempts).bind(pinned);
-    let made: Vec<Uuid> = each(&write.rows(query).await?, |row| Named::new("PRD", row).get("id"))?;
-    let mut fresh: Vec<usize> = made.iter().filter_map(|id| items.get(id).copied()).collect();
-    fresh.sort_unstable();
-    Ok(fresh)
+
+    fn statement(&self, sql: &'static str, now: Option<DateTime<Utc>>) -> Statement<'_> {
+        let query = sqlx::query(sql).bind(now);
+        let query = query.bind(&self.ids).bind(&self.requests).bind(&self.keys).bind(&self.jobs);
+        let query = query.bind(&self.job_ids).bind(&self.of).bind(&self.projects).bind(&self.roles);
+        query.bind(&self.attempts).bind(&self.pinned)
+    }
+
+    /// The items that these rows name, in order.
+    fn items_of(&self, rows: &[PgRow]) -> Result<Vec<usize>, StoreError> {
+        let made: Vec<Uuid> = each(rows, |row| Named::new("PRD", row).get("id"))?;
+        let mut items: Vec<usize> = made.iter().filter_map(|id| self.items.get(id).copied()).collect();
+        items.sort_unstable();
+        Ok(items)
+    }
+}
+
+fn key_of(record: &NewPrdRecord) -> Option<String> {
+    record.request.idempotency_key.as_deref().map(|key| value::text(key).into_owned())
 }
 
 fn unwritten(error: serde_json::Error) -> StoreError {
@@ -213,7 +254,7 @@ async fn answer_known(
 ) -> Result<(), StoreError> {
     for item in answers.missing() {
         let Some(record) = prds.get(item) else { continue };
-        let key = record.request.idempotency_key.as_deref().map(|key| super::super::value::text(key).into_owned());
+        let key = key_of(record);
         let query = sqlx::query(concat!(
             "SELECT ",
             prd_columns!(),
