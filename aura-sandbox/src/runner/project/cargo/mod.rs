@@ -6,11 +6,7 @@ mod literals;
 mod sites;
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    thread,
-};
+use std::{collections::BTreeSet, sync::Arc, thread};
 
 use aura_core::{Project, SandboxError, SourceFile};
 
@@ -18,6 +14,7 @@ use self::command::CargoTest;
 use super::{
     copies::{self, Found, Language},
     plan::Plan,
+    reader,
     wrong::Scalar,
 };
 use crate::{path::WorkPath, runner::Place, workspace::Slot};
@@ -57,7 +54,7 @@ fn read(Files { targets, modules }: Files) -> Result<Plan, String> {
         proc_macro2::extra::invalidate_current_thread_spans();
         tests::read(number, file, &modules, &mut found)
     });
-    done.and_then(|()| copies::plan(&Rust, targets, found)).map_err(|why| format!("its tests get no twins: {why}"))
+    done.and_then(|()| copies::plan(&Rust, targets, found)).map_err(|why| reader::no_twins(&why))
 }
 
 /// The Rust files of the suite and the context, as they were.
@@ -70,12 +67,7 @@ struct Files {
 
 impl Files {
     fn find(slot: &Slot, project: &Project, cargo: &CargoTest) -> Result<Self, String> {
-        let mut files: BTreeMap<String, String> = BTreeMap::new();
-        for (path, text) in slot.base_tests() {
-            files.insert(path.as_str().to_owned(), String::from_utf8_lossy(&text).into_owned());
-        }
-        let given = project.files.iter().filter_map(|file| Some((WorkPath::parse(&file.path).ok()?, file)));
-        files.extend(given.map(|(path, file)| (path.as_str().to_owned(), file.text.clone())));
+        let mut files = reader::pristine(slot, project, &[".rs"]);
         let manifest = files.remove("Cargo.toml").or_else(|| {
             let bytes = slot.work().read(&WorkPath::parse("Cargo.toml").ok()?, MAX_MANIFEST).ok()?;
             Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -25,6 +25,8 @@ const PROGRAM: &str = concat!(
     "\n",
     include_str!("assertions.js"),
     "\n",
+    include_str!("file.js"),
+    "\n",
     include_str!("tests.js")
 );
 

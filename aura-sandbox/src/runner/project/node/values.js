@@ -1,4 +1,4 @@
-// Values that are written out in a test, and others that are wrong for certain. With names.js, assertions.js and tests.js this is one
+// Values that are written out in a test, and others that are wrong for certain. With names.js, assertions.js, file.js and tests.js this is one
 // program. It is trusted: it runs in an empty folder, with nothing of the work within its reach, and it is not within the work's.
 //
 // It tells where in the pristine test files a test can be made wrong; the copies themselves are written outside of it.
