@@ -38,6 +38,11 @@ pub fn tap(bytes: &[u8]) {
     read(ReportFormat::Tap, bytes);
 }
 
+/// A Rust test file, read for its twins. The parser tells no places while it is fuzzed, so that what the copies hold is not looked at.
+pub fn rust_tests(bytes: &[u8]) {
+    crate::runner::read_rust_tests(&String::from_utf8_lossy(bytes));
+}
+
 fn read(format: ReportFormat, bytes: &[u8]) {
     let (code, bytes) = bytes.split_first().map_or((0, bytes), |(code, rest)| (i32::from(*code & 1), rest));
     let mut parts = bytes.splitn(2, |byte| *byte == 0);

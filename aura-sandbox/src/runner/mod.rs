@@ -28,6 +28,8 @@ pub(crate) use coverage::{COVERAGE, make as make_coverage};
 use environment::Environment;
 use execution::{Executed, Streams, execute, start};
 use process::Used;
+#[cfg(fuzzing)]
+pub(crate) use project::read_rust_tests;
 pub(crate) use starter::Starter;
 
 /// What stands for the report's path in a command.

@@ -18,6 +18,9 @@ mod restore;
 mod twins;
 mod wrong;
 
+#[cfg(fuzzing)]
+pub(crate) use self::cargo::read_rust_tests;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -6,7 +6,7 @@ mod literals;
 mod sites;
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc, thread};
+use std::{collections::BTreeSet, io, sync::Arc, thread};
 
 use aura_core::{Project, SandboxError, SourceFile};
 
@@ -36,15 +36,20 @@ pub(super) async fn plan(place: &Place, project: &Project) -> Result<Result<Plan
             Ok(files) => files,
             Err(why) => return Ok(Err(why)),
         };
-        // A parser needs room for what is nested.
-        let reader = thread::Builder::new().name("aura-tests".to_owned()).stack_size(bounds::STACK);
-        let read = reader.spawn(move || read(files)).map_err(|source| SandboxError::Io {
+        read_apart(files).map_err(|source| SandboxError::Io {
             action: "start a thread that reads the tests".to_owned(),
             source: source.into(),
-        })?;
-        Ok(read.join().unwrap_or_else(|_| Err("its test files have the parser give up".to_owned())))
+        })
     })
     .await
+}
+
+/// Reads the files in a thread of its own: a parser needs room for what is nested.
+fn read_apart(files: Files) -> io::Result<Result<Plan, String>> {
+    let reader = thread::Builder::new().name("aura-tests".to_owned()).stack_size(bounds::STACK);
+    let read = reader.spawn(move || read(files))?;
+    let given_up = |_| Err("its test files have the parser give up".to_owned());
+    Ok(read.join().unwrap_or_else(given_up))
 }
 
 fn read(Files { targets, modules }: Files) -> Result<Plan, String> {
@@ -94,6 +99,15 @@ impl Files {
         }
         Ok(Self { targets, modules })
     }
+}
+
+/// Reads one test file.
+#[cfg(fuzzing)]
+#[expect(clippy::expect_used, reason = "a fuzzer looks for panics")]
+pub(crate) fn read_rust_tests(text: &str) {
+    let files = Files { targets: vec![SourceFile::new("tests/a.rs", text)], modules: BTreeSet::new() };
+    // Whether it gets twins is up to the text.
+    let _ = read_apart(files).expect("a thread");
 }
 
 /// How Rust writes what stands in a copy.
