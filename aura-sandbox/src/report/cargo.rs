@@ -29,7 +29,7 @@ struct Counts {
 /// Reads the test lines of every binary that ran. A binary whose lines do not add up to its own counts, or that ended
 /// without them, makes the whole unreadable.
 ///
-/// When `counting` names Rust sources, tests of other binaries (the work's own unit and doc tests) that passed are
+/// When `counting` names Rust sources, tests of other binaries (the work's own unit and doc tests) that did not fail are
 /// left out, so that no work can raise its share of passed tests with tests of its own.
 pub(super) fn read(remains: &Remains, counting: &[WorkPath]) -> Reading {
     let stdout = String::from_utf8_lossy(&remains.stdout);
@@ -133,7 +133,7 @@ fn named(binaries: Vec<Binary>, stderr: &str, counting: &[WorkPath]) -> Option<V
     let mut cases = Vec::new();
     for (binary, name) in binaries.into_iter().zip(names) {
         let counts = counting.is_empty() || counting.contains(&name);
-        let kept = binary.cases.into_iter().filter(|case| counts || case.outcome != TestOutcome::Passed);
+        let kept = binary.cases.into_iter().filter(|case| counts || case.outcome == TestOutcome::Failed);
         cases.extend(kept.map(|case| TestCase { id: head(&format!("{name}::{}", case.id), MAX_ID), ..case }));
     }
     Some(cases)
@@ -155,7 +155,10 @@ fn add_messages(cases: &mut [TestCase], stdout: &str) {
         let heading = format!("---- {name} stdout ----\n");
         let Some((_, part)) = stdout.split_once(&heading) else { continue };
         let end = part.find("\n---- ").or_else(|| part.find("\n\nfailures:\n")).unwrap_or(part.len());
-        case.message = head(part.get(..end).unwrap_or_default(), MAX_MESSAGE);
+        let part = part.get(..end).unwrap_or_default();
+        // What the work printed may be long: what ended the test comes last.
+        let panic = part.rfind("\nthread '").filter(|_| part.len() > MAX_MESSAGE).unwrap_or(0);
+        case.message = head(part.get(panic..).unwrap_or_default(), MAX_MESSAGE);
     }
     // A test that died with its binary printed nothing of its own.
     for case in cases.iter_mut().filter(|case| case.outcome == TestOutcome::Failed && case.message.is_empty()) {
@@ -213,7 +216,7 @@ mod tests {
         let suite = [WorkPath::parse("tests/b.rs").unwrap()];
         let own_only = counting(101, STDOUT, STDERR, &suite);
         let seen: Vec<_> = own_only.cases.iter().map(|case| case.id.as_str()).collect();
-        assert_eq!(seen, ["tests/a.rs::later", "tests/a.rs::subtracts"]);
+        assert_eq!(seen, ["tests/a.rs::subtracts"]);
         // A line that code under test printed to make the binaries impossible to tell apart.
         let confused = format!("{STDERR}     Running tests/b.rs (x)\n");
         assert_eq!(counting(101, STDOUT, &confused, &suite).end, RunEnd::Unreadable);

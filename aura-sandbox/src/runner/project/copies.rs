@@ -16,6 +16,8 @@ use super::{
 
 /// Most characters of a twin's changed line that are told.
 const SHOWN: usize = 300;
+/// Most values that are kept to stand in place of others.
+const VALUES: usize = 200;
 
 /// The bytes from one offset up to another in a file's text.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -74,6 +76,8 @@ pub(super) struct Site {
 pub(super) enum Way {
     /// In each of these groups, one literal gets another value: several groups are the rows of a table.
     Value(Vec<Vec<Literal>>),
+    /// The same for what is looked for in something: what holds everything holds the other value too.
+    Needle(Vec<Vec<Literal>>),
     /// What is asserted is turned around.
     Other(Vec<Edit>),
     /// Another failure is expected, or none.
@@ -98,34 +102,40 @@ pub(super) struct Edit {
 }
 
 impl Way {
-    fn kind(&self) -> Kind {
-        match self {
-            // Who gives one of two values is right as often as wrong.
-            Self::Value(groups) if groups.iter().flatten().all(|literal| literal.value.has_few_others()) => Kind::Other,
-            Self::Value(_) => Kind::Value,
-            Self::Other(_) => Kind::Other,
-            Self::Raises(_) => Kind::Raises,
-        }
+    /// What makes it wrong, and in which way; absent where no other value can be told.
+    fn edits(&self, language: &dyn Language, right: &[Scalar], chance: &mut Chance) -> Option<(Vec<Edit>, Kind)> {
+        let (groups, kind) = match self {
+            Self::Other(edits) => return Some((edits.clone(), Kind::Other)),
+            Self::Raises(edits) => return Some((edits.clone(), Kind::Raises)),
+            Self::Value(groups) => (groups, Kind::Value),
+            Self::Needle(groups) => (groups, Kind::Needle),
+        };
+        let mut is_likely = true;
+        let edits = groups.iter().map(|group| {
+            let mut order: Vec<&Literal> = group.iter().collect();
+            chance.shuffle(&mut order);
+            order.sort_by_key(|literal| literal.value.has_few_others());
+            order.into_iter().find_map(|literal| {
+                // What is right elsewhere looks like what is right: else a work would know the right values by their looks.
+                let elsewhere = if literal.far { None } else { literal.value.like(right, chance) };
+                is_likely &= elsewhere.is_some() || literal.value.has_few_others();
+                let value = elsewhere.or_else(|| literal.value.wrong(literal.far, chance))?;
+                Some(Edit { at: literal.at, text: language.literal(&value) })
+            })
+        });
+        let edits: Vec<Edit> = edits.collect::<Option<_>>()?;
+        // Bad work gives such a value by itself.
+        Some((edits, if is_likely && kind == Kind::Value { Kind::Other } else { kind }))
     }
 
-    /// What makes it wrong; absent where no other value can be told.
-    fn edits(&self, language: &dyn Language, chance: &mut Chance) -> Option<Vec<Edit>> {
+    /// The values that it writes out.
+    fn literals(&self) -> impl Iterator<Item = &Literal> {
         match self {
-            Self::Other(edits) | Self::Raises(edits) => Some(edits.clone()),
-            Self::Value(groups) => groups
-                .iter()
-                .map(|group| {
-                    let mut order: Vec<&Literal> = group.iter().collect();
-                    chance.shuffle(&mut order);
-                    // Bad work gives one of two values by itself.
-                    order.sort_by_key(|literal| literal.value.has_few_others());
-                    order.into_iter().find_map(|literal| {
-                        let value = literal.value.wrong(literal.far, chance)?;
-                        Some(Edit { at: literal.at, text: language.literal(&value) })
-                    })
-                })
-                .collect(),
+            Self::Value(groups) | Self::Needle(groups) => groups.as_slice(),
+            Self::Other(_) | Self::Raises(_) => &[],
         }
+        .iter()
+        .flatten()
     }
 }
 
@@ -138,7 +148,7 @@ pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Fo
     let Found { mut tests, blank, always } = found;
     for test in &mut tests {
         // Only what can be made wrong for certain is a site.
-        test.sites.retain(|site| site.way.edits(language, &mut Chance::default()).is_some());
+        test.sites.retain(|site| site.way.edits(language, &[], &mut chance).is_some());
         if test.sites.is_empty() && test.weak.is_empty() {
             "it asserts nothing that could be made wrong".clone_into(&mut test.weak);
         }
@@ -148,10 +158,21 @@ pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Fo
     let total = runs_for(&tests);
     let right: Vec<usize> =
         tests.iter().map(|test| if test.sites.is_empty() { 0 } else { chance.below(total) }).collect();
-    let all = always.into_iter().chain(blank.into_iter().map(|(file, at)| (file, Edit { at, text: " ".to_owned() })));
-    let all: Vec<(usize, Edit)> = all.collect();
-    let runs = (0..total).map(|at| one_run(language, &pristine, &tests, &all, &right, at, &mut chance));
-    let runs = runs.collect::<Result<Vec<_>, _>>()?;
+    // Lines stay where they are.
+    let empty = |(file, at): (usize, Span)| {
+        let text = pristine.get(file).and_then(|file| file.text.get(at.0..at.1)).unwrap_or_default();
+        (file, Edit { at, text: " ".to_owned() + &"\n".repeat(text.matches('\n').count()) })
+    };
+    let all: Vec<(usize, Edit)> = always.into_iter().chain(blank.into_iter().map(empty)).collect();
+    let mut values: Vec<Scalar> = Vec::new();
+    for literal in tests.iter().flat_map(|test| &test.sites).flat_map(|site| site.way.literals()) {
+        if values.len() < VALUES && !values.contains(&literal.value) {
+            values.push(literal.value.clone());
+        }
+    }
+    let suite =
+        Suite { language, pristine: &pristine, tests: &tests, all: &all, values: &values, order: order(&tests) };
+    let runs = (0..total).map(|at| suite.run(&right, at, &mut chance)).collect::<Result<Vec<_>, _>>()?;
     let planned = tests.iter().zip(&right).map(|(test, right)| Planned {
         id: format!("{}{}", test.prefix, test.name),
         file: pristine.get(test.file).map(|file| file.path.clone()).unwrap_or_default(),
@@ -177,50 +198,67 @@ fn runs_for(tests: &[Test]) -> usize {
     }
 }
 
-fn one_run(
-    language: &dyn Language,
-    pristine: &[SourceFile],
-    tests: &[Test],
-    all: &[(usize, Edit)],
-    right: &[usize],
-    at: usize,
-    chance: &mut Chance,
-) -> Result<PlannedRun, String> {
-    let mut edits: Vec<Vec<Edit>> = pristine.iter().map(|_| Vec::new()).collect();
-    let mut add = |file: usize, edit: Edit| {
-        if let Some(edits) = edits.get_mut(file) {
-            edits.push(edit);
+/// Where each test stands among all when they are sorted by their names: some tools run them so.
+fn order(tests: &[Test]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = (0..tests.len()).collect();
+    sorted.sort_by_key(|at| tests.get(*at).map(|test| (test.file, &test.prefix, &test.name)));
+    let mut order = vec![0; tests.len()];
+    for (place, at) in sorted.into_iter().enumerate() {
+        if let Some(own) = order.get_mut(at) {
+            *own = place;
         }
-    };
-    for (file, edit) in all {
-        add(*file, edit.clone());
     }
-    let (mut names, mut twins) = (Vec::new(), Vec::new());
-    for (test, right) in tests.iter().zip(right) {
-        let name = chance.name();
-        add(test.file, Edit { at: test.name_at, text: language.name(&name) });
-        names.push(format!("{}{name}", test.prefix));
-        let site = test.sites.get(at % test.sites.len().max(1)).filter(|_| *right != at);
-        let wrong = site.and_then(|site| site.way.edits(language, chance)).unwrap_or_default();
-        let plain = test.sites.iter().filter_map(|site| match &site.way {
-            Way::Value(groups) => Some(groups.iter().flatten()),
-            Way::Other(_) | Way::Raises(_) => None,
+    order
+}
+
+/// What all runs have in common.
+struct Suite<'a> {
+    language: &'a dyn Language,
+    pristine: &'a [SourceFile],
+    tests: &'a [Test],
+    /// Edits of every copy.
+    all: &'a [(usize, Edit)],
+    /// Values that are right somewhere.
+    values: &'a [Scalar],
+    order: Vec<usize>,
+}
+
+impl Suite<'_> {
+    fn run(&self, right: &[usize], at: usize, chance: &mut Chance) -> Result<PlannedRun, String> {
+        let mut edits: Vec<Vec<Edit>> = self.pristine.iter().map(|_| Vec::new()).collect();
+        let mut add = |file: usize, edit: Edit| {
+            if let Some(edits) = edits.get_mut(file) {
+                edits.push(edit);
+            }
+        };
+        for (file, edit) in self.all {
+            add(*file, edit.clone());
+        }
+        let (mut names, mut twins) = (Vec::new(), Vec::new());
+        for ((test, right), place) in self.tests.iter().zip(right).zip(&self.order) {
+            let name = chance.name(*place);
+            add(test.file, Edit { at: test.name_at, text: self.language.name(&name) });
+            names.push(format!("{}{name}", test.prefix));
+            let site = test.sites.get(at % test.sites.len().max(1)).filter(|_| *right != at);
+            let made = site.and_then(|site| Some((site, site.way.edits(self.language, self.values, chance)?)));
+            let wrong = made.as_ref().map(|(_, (edits, _))| edits.as_slice()).unwrap_or_default();
+            let plain = test.sites.iter().flat_map(|site| site.way.literals());
+            let plain = plain.map(|literal| Edit { at: literal.at, text: self.language.literal(&literal.value) });
+            for edit in plain.filter(|edit| wrong.iter().all(|wrong| wrong.at != edit.at)) {
+                add(test.file, edit);
+            }
+            wrong.iter().for_each(|edit| add(test.file, edit.clone()));
+            twins.push(made.map(|(site, (wrong, kind))| {
+                let text = self.pristine.get(test.file).map(|file| file.text.as_str()).unwrap_or_default();
+                Twin { kind, expects: shown(text, site.statement, &wrong) }
+            }));
+        }
+        let files = self.pristine.iter().zip(edits).map(|(file, edits)| {
+            let text = edited(&file.text, edits).ok_or_else(|| format!("{} is read in two ways", file.path))?;
+            Ok(SourceFile::new(&file.path, text))
         });
-        let plain = plain.flatten().map(|literal| Edit { at: literal.at, text: language.literal(&literal.value) });
-        for edit in plain.filter(|edit| wrong.iter().all(|wrong| wrong.at != edit.at)) {
-            add(test.file, edit);
-        }
-        twins.push(site.map(|site| {
-            let text = pristine.get(test.file).map(|file| file.text.as_str()).unwrap_or_default();
-            Twin { kind: site.way.kind(), expects: shown(text, site.statement, &wrong) }
-        }));
-        wrong.into_iter().for_each(|edit| add(test.file, edit));
+        Ok(PlannedRun { files: files.collect::<Result<_, String>>()?, names, twins })
     }
-    let files = pristine.iter().zip(edits).map(|(file, edits)| {
-        let text = edited(&file.text, edits).ok_or_else(|| format!("{} is read in two ways", file.path))?;
-        Ok(SourceFile::new(&file.path, text))
-    });
-    Ok(PlannedRun { files: files.collect::<Result<_, String>>()?, names, twins })
 }
 
 /// A text with some of it replaced; absent where two edits are about the same part.

@@ -72,6 +72,8 @@ pub(super) enum Kind {
     Other,
     /// Another exception.
     Raises,
+    /// Something else that is looked for: what says yes to everything has it too.
+    Needle,
 }
 
 /// Makes a plan; the reason why there can be none.

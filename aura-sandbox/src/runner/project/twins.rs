@@ -1,5 +1,7 @@
 //! Whether the work tampered with its result: told from tests that had to fail.
 
+use std::collections::BTreeSet;
+
 use aura_core::{EvidenceStrength, TestCase, TestOutcome};
 
 use super::{
@@ -28,6 +30,8 @@ pub(super) struct Judged {
 /// Judges the tests by their twins. `runs` are as many as there were, in order.
 pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     let (mut cases, mut forgeries, mut weak, mut twisted) = (strays(runs), Vec::new(), Vec::new(), Vec::new());
+    // Tests that passed in both forms, of which one may be true now and the other one then.
+    let mut both: Vec<(usize, String)> = Vec::new();
     let mut proven = 0_usize;
     for (number, test) in plan.tests.iter().enumerate() {
         let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
@@ -44,10 +48,15 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
             for (own, copy) in own.iter().zip(copies) {
                 match (own.outcome, copy.outcome) {
                     (TestOutcome::Passed, TestOutcome::Passed) => {
-                        forgeries.push(format!(
-                            "{} passed also where it expected something wrong: {}",
-                            test.id, twin.expects
-                        ));
+                        let said =
+                            format!("{} passed also where it expected something wrong: {}", test.id, twin.expects);
+                        match twin.kind {
+                            Kind::Value => forgeries.push(said),
+                            Kind::Other | Kind::Raises => both.push((number, said)),
+                            Kind::Needle => {
+                                doubt.get_or_insert_with(|| "what it looks for is in everything".to_owned());
+                            }
+                        }
                     }
                     (TestOutcome::Failed | TestOutcome::Error, TestOutcome::Passed) if twin.kind == Kind::Value => {
                         twisted.push(format!(
@@ -74,12 +83,21 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     }
     // One may happen, if rarely; more are somebody who reads the tests and guesses which to believe. Either way, what passed beside it
     // may have been guessed too.
-    let void = if twisted.len() > COINCIDENCES {
+    let mut void = None;
+    if twisted.len() > COINCIDENCES {
         forgeries.append(&mut twisted);
-        None
     } else {
-        twisted.pop()
-    };
+        void = twisted.pop();
+    }
+    let tests: BTreeSet<usize> = both.iter().map(|(number, _)| *number).collect();
+    if tests.len() > COINCIDENCES || !forgeries.is_empty() {
+        forgeries.extend(both.into_iter().map(|(_, said)| said));
+    } else if let Some((_, said)) = both.pop() {
+        void = Some(format!("{said}. What is true now and then proves nothing"));
+    }
+    if !forgeries.is_empty() {
+        void = None;
+    }
     let is_proven = forgeries.is_empty() && weak.is_empty() && proven > 0 && runs.len() == plan.runs.len();
     let strength = if is_proven { EvidenceStrength::Twins } else { EvidenceStrength::SameProcess };
     Judged { cases, forgeries, void, strength, notes: notes(plan, proven, weak) }
@@ -208,11 +226,29 @@ mod tests {
 
     #[test]
     fn a_test_that_passes_in_both_forms_is_a_forgery() {
-        for kind in [Kind::Value, Kind::Other, Kind::Raises] {
-            let judged = judged(&[kind, kind], &[Passed, Passed], &[Failed, Passed]);
-            assert_eq!((judged.strength, judged.forgeries.len()), (EvidenceStrength::SameProcess, 1));
-            assert!(judged.forgeries[0].contains("m::t1") && judged.forgeries[0].contains("assert f() == 41"));
+        let once = judged(&[Kind::Value; 2], &[Passed, Passed], &[Failed, Passed]);
+        assert_eq!((once.strength, once.forgeries.len()), (EvidenceStrength::SameProcess, 1));
+        assert!(once.forgeries[0].contains("m::t1") && once.forgeries[0].contains("assert f() == 41"));
+        for kind in [Kind::Other, Kind::Raises] {
+            assert_eq!(judged(&[kind; 2], &[Passed; 2], &[Passed; 2]).forgeries.len(), 2);
+            assert_eq!(judged(&[Kind::Value, kind], &[Passed; 2], &[Passed; 2]).forgeries.len(), 2);
         }
+    }
+
+    #[test]
+    fn the_opposite_that_came_true_once_voids_the_result_and_accuses_nobody() {
+        // Such a test may hold now and not then: two orders of a shuffled list.
+        for kind in [Kind::Other, Kind::Raises] {
+            let once = judged(&[Kind::Value, kind], &[Passed; 2], &[Failed, Passed]);
+            assert!(once.forgeries.is_empty() && once.void.is_some_and(|why| why.contains("m::t1")));
+        }
+    }
+
+    #[test]
+    fn what_is_found_in_everything_proves_nothing_and_accuses_nobody() {
+        let judged = judged(&[Kind::Value, Kind::Needle], &[Passed; 2], &[Failed, Passed]);
+        assert_eq!((judged.strength, judged.forgeries.len(), judged.void), (EvidenceStrength::SameProcess, 0, None));
+        assert!(judged.notes.iter().any(|note| note.contains("in everything")));
     }
 
     #[test]

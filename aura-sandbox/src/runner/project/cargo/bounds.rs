@@ -15,7 +15,8 @@ pub(super) fn is_too_deep(tokens: &TokenStream) -> bool {
 }
 
 fn too_deep(tokens: TokenStream, brackets: usize, above: usize) -> bool {
-    let mut row = 0;
+    // A comma ends a row, but not between the parameters of a closure or of a type, which may be nested in one another.
+    let (mut row, mut nests) = (0, false);
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         row += 1;
@@ -28,12 +29,17 @@ fn too_deep(tokens: TokenStream, brackets: usize, above: usize) -> bool {
                     return true;
                 }
                 let goes_on = matches!(tokens.peek(), Some(TokenTree::Ident(word)) if word == "else");
-                if group.delimiter() == Delimiter::Brace && !goes_on {
+                if group.delimiter() == Delimiter::Brace && !goes_on && !nests {
                     row = 0;
                 }
             }
-            TokenTree::Punct(mark) if matches!(mark.as_char(), ';' | ',') => row = 0,
-            TokenTree::Punct(_) | TokenTree::Ident(_) | TokenTree::Literal(_) => {}
+            TokenTree::Punct(mark) => match mark.as_char() {
+                ';' => (row, nests) = (0, false),
+                ',' if !nests => row = 0,
+                '|' | '<' => nests = true,
+                _ => {}
+            },
+            TokenTree::Ident(_) | TokenTree::Literal(_) => {}
         }
     }
     false
@@ -71,7 +77,19 @@ mod tests {
         }
         let brackets = format!("{}{}", "(".repeat(100), ")".repeat(100));
         let chain = format!("fn f() {{ if a {{}} {} }}", "else if a {}".repeat(2000));
-        for hostile in [&brackets, &chain, &"-".repeat(5000), &"a = ".repeat(5000), &"!".repeat(200_000)] {
+        let closures = format!("fn f() {{ let f = {}1; }}", "|a,b| ".repeat(10_000));
+        let types = format!("fn f() {{ let f: {}u8{} = 1; }}", "A<u8,".repeat(10_000), ">".repeat(10_000));
+        let blocks = format!("fn f() {{ let f = {}1; }}", "|a| {} + ".repeat(10_000));
+        for hostile in [
+            &closures,
+            &types,
+            &blocks,
+            &brackets,
+            &chain,
+            &"-".repeat(5000),
+            &"a = ".repeat(5000),
+            &"!".repeat(200_000),
+        ] {
             assert!(too_deep(hostile));
         }
     }

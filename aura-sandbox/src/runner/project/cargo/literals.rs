@@ -10,18 +10,21 @@ use crate::runner::project::{
     wrong::Scalar,
 };
 
-/// Types of the standard library that are as different as what they are made of.
-const STD: &[&str] = &[
-    "String", "Box", "Rc", "Arc", "Cow", "Vec", "VecDeque", "PathBuf", "Path", "OsString", "Duration", "HashMap",
-    "BTreeMap", "HashSet", "BTreeSet",
-];
+/// Types of the standard library that are as different as what they are made of: those that are known everywhere, and those that a file
+/// has to ask for.
+const PRELUDE: [&str; 3] = ["String", "Box", "Vec"];
+const STD: &[&str] =
+    &["Rc", "Arc", "Cow", "VecDeque", "PathBuf", "OsString", "Duration", "HashMap", "BTreeMap", "HashSet", "BTreeSet"];
 /// Their functions that keep it so.
 const KEEPING: &[&str] = &["from", "new", "from_secs", "from_millis", "from_micros", "from_nanos"];
 /// Methods whose result is as different as what they are called on.
-const KEEPING_METHODS: &[&str] =
-    &["to_string", "to_owned", "into", "as_str", "as_bytes", "to_vec", "into_bytes", "as_slice"];
+const KEEPING_METHODS: &[&str] = &["to_string", "to_owned", "as_str", "as_bytes", "to_vec", "into_bytes", "as_slice"];
 /// What the standard library wraps a value in.
 const WRAPPERS: [&str; 3] = ["Some", "Ok", "Err"];
+/// Most names of one kind that are looked at.
+const MAX_SIBLINGS: usize = 16;
+/// How often such a name is looked for.
+const MAX_LOOKED_AT: usize = 256;
 /// Collections of pairs, in which a later one wins.
 const MAPS: [&str; 2] = ["HashMap", "BTreeMap"];
 /// Collections in which two that are alike are one.
@@ -33,28 +36,30 @@ pub(super) fn place(tokens: Tokens) -> Span {
     Span(range.start, range.end)
 }
 
-/// What can be made wrong in an expression: when one literal of each group gets another value, the whole is another for certain. Empty
-/// when nothing is written out.
+/// What can be made wrong in an expression: when one literal of the group gets another value, the whole is another for certain. No group
+/// when nothing is written out. What a type of the work is made of is not looked at: such a type says itself what is the same.
 pub(super) fn literals(expr: &Expr, file: &str) -> Vec<Vec<Literal>> {
-    let mut reader = Reader { file, found: Vec::new(), is_of_std: true };
+    let mut reader = Reader { file, found: Vec::new() };
     reader.collect(expr);
-    match reader.is_of_std {
-        _ if reader.found.is_empty() => Vec::new(),
-        true => vec![reader.found],
-        // Types of others say themselves what is the same: all of it is made wrong, and by far.
-        false => reader.found.into_iter().map(|literal| vec![Literal { far: true, ..literal }]).collect(),
-    }
+    Some(reader.found).filter(|found| !found.is_empty()).into_iter().collect()
+}
+
+/// Whether a type is the standard library's, as far as the file tells.
+fn is_of_std(name: &str, file: &str) -> bool {
+    let asks = || file.split(';').any(|item| item.contains("use std::") && item.contains(name));
+    PRELUDE.contains(&name) || STD.contains(&name) && asks()
 }
 
 /// Whether an expression is the one value of its type that says "nothing".
-pub(super) fn is_nothing(expr: &Expr) -> bool {
+pub(super) fn is_nothing(expr: &Expr, file: &str) -> bool {
     match bare(expr) {
         Expr::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == "None"),
         Expr::Array(array) => array.elems.is_empty(),
         Expr::Macro(vec) => vec.mac.path.is_ident("vec") && vec.mac.tokens.is_empty(),
         Expr::Call(call) if call.args.is_empty() => {
             let Expr::Path(path) = call.func.as_ref() else { return false };
-            path.path.segments.len() > 1 && path.path.segments.last().is_some_and(|last| last.ident == "new")
+            let parts: Vec<String> = path.path.segments.iter().map(|part| part.ident.to_string()).collect();
+            matches!(parts.as_slice(), [.., of, new] if new == "new" && is_of_std(of, file))
         }
         _ => false,
     }
@@ -85,7 +90,6 @@ pub(super) fn elements_of_vec(vec: &ExprMacro) -> Vec<Expr> {
 struct Reader<'a> {
     file: &'a str,
     found: Vec<Literal>,
-    is_of_std: bool,
 }
 
 impl Reader<'_> {
@@ -104,10 +108,6 @@ impl Reader<'_> {
             Expr::Paren(_) | Expr::Group(_) | Expr::Reference(_) => self.collect(bare(expr)),
             Expr::Array(array) => self.all(&array.elems),
             Expr::Tuple(tuple) => self.all(&tuple.elems),
-            Expr::Struct(object) => {
-                self.is_of_std = false;
-                self.all(object.fields.iter().map(|field| &field.expr));
-            }
             Expr::Macro(vec) => self.all(&elements_of_vec(vec)),
             Expr::MethodCall(call) => self.method(call),
             Expr::Call(call) => self.call(call),
@@ -124,11 +124,11 @@ impl Reader<'_> {
 
     /// A method of a value of the standard library: what one of another type does is up to the work.
     fn method(&mut self, call: &ExprMethodCall) {
-        let mut inner = Reader { file: self.file, found: Vec::new(), is_of_std: true };
+        let mut inner = Reader { file: self.file, found: Vec::new() };
         if KEEPING_METHODS.iter().any(|method| call.method == method) && call.args.is_empty() {
             inner.collect(&call.receiver);
         }
-        if inner.is_of_std && !inner.found.iter().any(|literal| literal.value.has_few_others()) {
+        if !inner.found.iter().any(|literal| literal.value.has_few_others()) {
             self.found.append(&mut inner.found);
         }
     }
@@ -141,11 +141,10 @@ impl Reader<'_> {
             [name] => ("", name.as_str()),
             [] => return,
         };
-        let is_of_std = WRAPPERS.contains(&name) || STD.contains(&of) && KEEPING.contains(&name);
-        if !is_of_std && !name.starts_with(char::is_uppercase) {
+        let keeps = WRAPPERS.contains(&name) || KEEPING.contains(&name) && is_of_std(of, self.file);
+        if !keeps {
             return;
         }
-        self.is_of_std &= is_of_std;
         if MAPS.contains(&of) {
             // The value of the last pair is certain to be in it.
             if let Some(Expr::Array(pairs)) = call.args.first().map(bare)
@@ -194,7 +193,7 @@ fn siblings(path: &Path, file: &str) -> Vec<String> {
     let mut names = vec![format!("{prefix}{own}")];
     let mut add = |name: &str| {
         let whole = format!("{prefix}{name}");
-        if is_variant(name) && !names.contains(&whole) {
+        if names.len() < MAX_SIBLINGS && is_variant(name) && !names.contains(&whole) {
             names.push(whole);
         }
     };
@@ -203,7 +202,7 @@ fn siblings(path: &Path, file: &str) -> Vec<String> {
     }
     let is_part =
         |at: usize| file.get(..at).is_some_and(|before| before.ends_with(|c: char| c.is_alphanumeric() || c == '_'));
-    for (at, _) in file.match_indices(&prefix).filter(|(at, _)| !is_part(*at)) {
+    for (at, _) in file.match_indices(&prefix).filter(|(at, _)| !is_part(*at)).take(MAX_LOOKED_AT) {
         let rest = file.get(at + prefix.len()..).unwrap_or_default();
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         // One that holds something cannot stand alone.

@@ -1,8 +1,11 @@
 //! Where a test can be made wrong.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     BinOp, Block, Expr, ExprForLoop, ExprMethodCall, Macro, Pat, Stmt, Token, UnOp, punctuated::Punctuated,
@@ -10,10 +13,45 @@ use syn::{
 };
 
 use super::literals::{bare, elements_of_vec, is_nothing, literals, place};
-use crate::runner::project::copies::{Edit, Literal, Site, Span, Way};
+use crate::runner::project::{
+    copies::{Edit, Literal, Site, Span, Way},
+    wrong::Scalar,
+};
 
 /// Macros that end a test, besides those whose names begin with "assert".
 const ENDS: [&str; 4] = ["panic", "unreachable", "unimplemented", "todo"];
+
+/// Macros that assert nothing.
+const HARMLESS: [&str; 17] = [
+    "vec",
+    "format",
+    "println",
+    "eprintln",
+    "print",
+    "eprint",
+    "matches",
+    "dbg",
+    "write",
+    "writeln",
+    "concat",
+    "stringify",
+    "include_str",
+    "include_bytes",
+    "env",
+    "option_env",
+    "json",
+];
+/// Signs and calls by which a value is asked whether it is like another one.
+const COMPARES: [&str; 6] = ["==", "!=", "<=", ">=", ".eq(", ".ne("];
+
+/// What is known of a file's own functions and modules.
+#[derive(Debug, Default)]
+pub(super) struct Helpers {
+    /// Those that assert something, or may.
+    pub(super) asserting: HashSet<String>,
+    /// All functions that are no tests.
+    pub(super) functions: HashSet<String>,
+}
 
 /// What a name stands for: in each of these groups, one literal can be made wrong.
 type Groups = Vec<Vec<Literal>>;
@@ -25,26 +63,45 @@ pub(super) struct Sites {
     pub(super) weak: String,
     /// Messages of assertions.
     pub(super) blank: Vec<Span>,
+    /// What keeps a failure for the end of the test.
+    pub(super) always: Vec<Edit>,
 }
 
 /// Looks through the body of a test.
-pub(super) fn sites_of(body: &Block, file: &str) -> Sites {
+///
+/// A failed assertion does not end a copy: the rest of it is run, and the first failure goes on at its end. So a twin leaves behind what
+/// the test itself leaves: nothing is locked, open or set for those that come after it.
+pub(super) fn sites_of(body: &Block, file: &str, helpers: &Helpers) -> Sites {
     let mut words = HashMap::new();
     count_words(body.to_token_stream(), &mut words);
-    let mut scan = Scan { file, words, tables: HashMap::new(), sites: Sites::default() };
+    let compared = HashSet::new();
+    let mut scan = Scan { file, helpers, words, tables: HashMap::new(), compared, sites: Sites::default() };
     if scan.words.contains_key("return") {
         "it may return early".clone_into(&mut scan.sites.weak);
     }
     scan.statements(&body.stmts, &HashMap::new());
+    if !scan.sites.always.is_empty() {
+        let around = place(body.span());
+        let put = |at: usize, text: &str| Edit { at: Span(at, at), text: text.to_owned() };
+        // In front of what is put in at the same place.
+        scan.sites.always.insert(0, put(around.0 + 1, " let mut first_failure = None; let outcome = {"));
+        scan.sites.always.push(put(
+            around.1.saturating_sub(1),
+            " }; if let Some(failure) = first_failure { ::std::panic::resume_unwind(failure) } outcome ",
+        ));
+    }
     scan.sites
 }
 
 struct Scan<'a> {
     file: &'a str,
+    helpers: &'a Helpers,
     /// How often each word is in the test, in format strings too.
     words: HashMap<String, usize>,
     /// Arrays that a name stands for.
     tables: HashMap<String, Expr>,
+    /// Names that stand for the outcome of a comparison.
+    compared: HashSet<String>,
     sites: Sites,
 }
 
@@ -67,7 +124,7 @@ fn count_words(tokens: TokenStream, words: &mut HashMap<String, usize>) {
     }
 }
 
-/// Whether something asserts or leaves.
+/// Whether one of these words is there.
 fn has_any(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Group(group) => has_any(group.stream(), is_one),
@@ -76,8 +133,41 @@ fn has_any(tokens: TokenStream, is_one: &dyn Fn(&str) -> bool) -> bool {
     })
 }
 
+/// Whether something asserts: by a macro, unless it is a harmless one, or by a function that does.
+pub(super) fn asserts(tokens: TokenStream, asserting: &HashSet<String>) -> bool {
+    let mut before = None;
+    for token in tokens {
+        match &token {
+            TokenTree::Group(group) if asserts(group.stream(), asserting) => return true,
+            TokenTree::Group(_) | TokenTree::Literal(_) => before = None,
+            TokenTree::Ident(word) => {
+                let word = word.to_string();
+                if asserting.contains(&word) {
+                    return true;
+                }
+                before = Some(word);
+            }
+            TokenTree::Punct(mark) => {
+                let is_macro = mark.as_char() == '!' && mark.spacing() == Spacing::Alone;
+                if let Some(word) = before.take().filter(|_| is_macro) {
+                    let ends = word.contains("assert") || ENDS.contains(&word.as_str());
+                    if ends || !HARMLESS.contains(&word.as_str()) && !is_keyword(&word) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+    false
+}
+
+/// Words before a `!` that stands for "not".
+fn is_keyword(word: &str) -> bool {
+    matches!(word, "if" | "while" | "return" | "in" | "match" | "else" | "macro_rules")
+}
+
 impl Scan<'_> {
-    fn statements(&mut self, statements: &[Stmt], outer: &HashMap<String, Groups>) {
+    fn statements(&mut self, statements: &[Stmt], outer: &HashMap<String, Rc<Groups>>) {
         let mut names = outer.clone();
         for statement in statements {
             match statement {
@@ -91,10 +181,16 @@ impl Scan<'_> {
                 Stmt::Local(local) => {
                     self.hidden(statement);
                     let Some(init) = local.init.as_ref().filter(|init| init.diverge.is_none()) else { continue };
+                    let compares = self.source(place(init.expr.span()));
+                    if let Pat::Ident(name) = &local.pat
+                        && COMPARES.iter().any(|sign| compares.contains(sign))
+                    {
+                        self.compared.insert(name.ident.to_string());
+                    }
                     let Some(name) = self.used_once(&local.pat) else { continue };
                     let groups = literals(&init.expr, self.file);
                     if !groups.is_empty() {
-                        names.insert(name.clone(), groups);
+                        names.insert(name.clone(), Rc::new(groups));
                     }
                     self.tables.insert(name, init.expr.as_ref().clone());
                 }
@@ -121,7 +217,7 @@ impl Scan<'_> {
     /// What may not be reached, or does something that nobody knows.
     fn hidden(&mut self, statement: &impl ToTokens) {
         let tokens = statement.to_token_stream();
-        if has_any(tokens, &|word| word.contains("assert") || ENDS.contains(&word)) {
+        if asserts(tokens, &self.helpers.asserting) {
             let line = statement.span().start().line;
             self.weaken(format!("it may not get to an assertion in line {line}"));
         }
@@ -138,7 +234,7 @@ impl Scan<'_> {
     }
 
     /// A loop whose rows are written out, and whose body is certain to be run to its end.
-    fn repeat(&mut self, repeat: &ExprForLoop, names: &HashMap<String, Groups>) {
+    fn repeat(&mut self, repeat: &ExprForLoop, names: &HashMap<String, Rc<Groups>>) {
         let leaves = has_any(repeat.body.to_token_stream(), &|word| matches!(word, "break" | "continue"));
         let rows = rows(&repeat.expr, &self.tables);
         if leaves || repeat.label.is_some() || rows.is_empty() {
@@ -147,7 +243,7 @@ impl Scan<'_> {
         }
         let mut inner = names.clone();
         for (name, cells) in self.columns(&repeat.pat, &rows) {
-            inner.insert(name, cells);
+            inner.insert(name, Rc::new(cells));
         }
         self.statements(&repeat.body.stmts, &inner);
     }
@@ -179,7 +275,7 @@ impl Scan<'_> {
     }
 
     /// A macro that stands as a statement.
-    fn call(&mut self, call: &Macro, whole: &Stmt, names: &HashMap<String, Groups>) {
+    fn call(&mut self, call: &Macro, whole: &Stmt, names: &HashMap<String, Rc<Groups>>) {
         let Some(name) = call.path.segments.last().filter(|_| is_of_std(call)) else { return self.hidden(whole) };
         let name = name.ident.to_string();
         let count = match name.as_str() {
@@ -193,6 +289,10 @@ impl Scan<'_> {
         };
         let statement = place(whole.span());
         let operands: Vec<&Expr> = arguments.iter().take(count).collect();
+        if operands.iter().any(|operand| asserts(operand.to_token_stream(), &self.helpers.asserting)) {
+            return self.hidden(whole);
+        }
+        self.keep(whole);
         if let (Some(from), Some(last)) = (operands.last(), arguments.last().filter(|_| arguments.len() > count)) {
             self.sites.blank.push(Span(place(from.span()).1, place(last.span()).1));
         }
@@ -218,26 +318,47 @@ impl Scan<'_> {
         }
     }
 
+    /// Keeps what fails in a statement for the end of the test; not where something in it leaves the test or waits.
+    fn keep(&mut self, whole: &Stmt) {
+        let leaves =
+            has_any(whole.to_token_stream(), &|word| matches!(word, "await" | "return" | "break" | "continue"));
+        let at = place(whole.span());
+        if leaves || self.source(at).contains('?') {
+            return;
+        }
+        let put = |at: usize, text: &str| Edit { at: Span(at, at), text: text.to_owned() };
+        self.sites.always.push(put(at.0, "match ::std::panic::catch_unwind(::std::panic::AssertUnwindSafe(|| { "));
+        self.sites.always.push(put(
+            at.1,
+            " })) { Err(failure) if first_failure.is_none() => first_failure = Some(failure), _ => {} }",
+        ));
+    }
+
     /// Two that are to be the same: the right one is written out, or is nothing and is turned around.
-    fn equal(&self, left: &Expr, right: &Expr, names: &HashMap<String, Groups>, turned: Way) -> Option<Vec<Way>> {
+    fn equal(&self, left: &Expr, right: &Expr, names: &HashMap<String, Rc<Groups>>, turned: Way) -> Option<Vec<Way>> {
         let value = |side: &Expr| {
             if let Expr::Path(path) = bare(side)
                 && let Some(groups) = path.path.get_ident().and_then(|name| names.get(&name.to_string()))
             {
-                return Some(groups.clone());
+                return Some(groups.as_ref().clone());
             }
             Some(literals(side, self.file)).filter(|groups| !groups.is_empty())
         };
         // Of two that are written out, one is what the work was given.
-        if let Some(groups) = value(right).or_else(|| value(left)) {
-            return Some(vec![Way::Value(groups)]);
+        let found = value(right).map(|groups| (groups, left)).or_else(|| Some((value(left)?, right)));
+        if let Some((groups, other)) = found {
+            let asked = self.source(place(other.span()));
+            let is_bool = groups.iter().flatten().all(|literal| matches!(literal.value, Scalar::Bool(_)));
+            // A value that is the same as everything would be so in both forms.
+            let hides = is_bool && COMPARES.iter().any(|sign| asked.contains(sign));
+            return (!hides).then(|| vec![Way::Value(groups)]);
         }
         // Who gives nothing at all passes such a test, and so does one who lies about being the same: that is no easier.
-        (is_nothing(left) != is_nothing(right)).then(|| vec![turned])
+        (is_nothing(left, self.file) != is_nothing(right, self.file)).then(|| vec![turned])
     }
 
     /// The ways to make a condition wrong; none when it is weak.
-    fn condition(&self, condition: &Expr, names: &HashMap<String, Groups>) -> Option<Vec<Way>> {
+    fn condition(&self, condition: &Expr, names: &HashMap<String, Rc<Groups>>) -> Option<Vec<Way>> {
         let swap = |at: Span, to: &str| Some(vec![Way::Other(vec![Edit { at, text: to.to_owned() }])]);
         match condition {
             Expr::Paren(inner) => self.condition(&inner.expr, names),
@@ -254,8 +375,8 @@ impl Scan<'_> {
                         self.equal(&both.left, &both.right, names, turned)
                     }
                     BinOp::Ne(_) => swap(at, "=="),
-                    BinOp::Lt(_) | BinOp::Le(_) if self.close(&both.left).is_some() => {
-                        self.close(&both.left).map(|way| vec![way])
+                    BinOp::Lt(_) | BinOp::Le(_) if is_distance(&both.left) => {
+                        self.close(&both.left, &both.right).map(|way| vec![way])
                     }
                     BinOp::Lt(_) => swap(at, ">="),
                     BinOp::Ge(_) => swap(at, "<"),
@@ -278,18 +399,21 @@ impl Scan<'_> {
         let looks = ["contains", "starts_with", "ends_with"].iter().any(|name| call.method == name);
         let argument = call.args.first().filter(|_| looks && call.args.len() == 1)?;
         let is_text = matches!(bare(argument), Expr::Lit(lit) if matches!(lit.lit, syn::Lit::Str(_)));
-        is_text.then(|| Way::Value(far_from(literals(argument, self.file))))
+        is_text.then(|| Way::Needle(far_from(literals(argument, self.file))))
     }
 
-    /// What `(f() - 2.5).abs() < 1e-9` says is right: to turn that around would tell which copy is the twin.
-    fn close(&self, left: &Expr) -> Option<Way> {
+    /// What `(f() - 2.5).abs() < 1e-9` says is right: to turn that around would tell which copy is the twin. Another value has to be out
+    /// of reach of the tolerance.
+    fn close(&self, left: &Expr, tolerance: &Expr) -> Option<Way> {
         let Expr::MethodCall(call) = left else { return None };
         let Expr::Binary(both) = bare(&call.receiver) else { return None };
-        if call.method != "abs" || !matches!(both.op, BinOp::Sub(_)) {
-            return None;
-        }
         let sides = [&both.right, &both.left].map(|side| literals(side, self.file));
-        sides.into_iter().find(|groups| !groups.is_empty()).map(|groups| Way::Value(far_from(groups)))
+        let groups = sides.into_iter().find(|groups| !groups.is_empty())?;
+        let tolerance = literals(tolerance, self.file);
+        let [tolerance] = tolerance.first()?.as_slice() else { return None };
+        let reach = tolerance.value.number()?.abs();
+        let is_out = |literal: &Literal| literal.value.number().is_some_and(|value| reach * 4.0 < value.abs() + 9.0);
+        groups.iter().flatten().all(is_out).then(|| Way::Value(far_from(groups)))
     }
 
     /// The opposite of a condition.
@@ -297,7 +421,10 @@ impl Scan<'_> {
         let at = place(condition.span());
         let text = self.source(at);
         // A value that is the same as everything would pass such a test, and fail its opposite.
-        if text.contains("==") || text.contains(".eq(") || matches!(condition, Expr::Lit(_)) {
+        let named = |word: &str| self.compared.contains(word) || self.helpers.functions.contains(word);
+        let hides =
+            ["==", ".eq("].iter().any(|sign| text.contains(sign)) || has_any(condition.to_token_stream(), &named);
+        if hides || matches!(condition, Expr::Lit(_)) {
             return None;
         }
         let put = |at: usize, text: &str| Edit { at: Span(at, at), text: text.to_owned() };
@@ -308,6 +435,12 @@ impl Scan<'_> {
         );
         Some(vec![Way::Other(if binds { vec![put(at.0, "!")] } else { vec![put(at.0, "!("), put(at.1, ")")] })])
     }
+}
+
+/// Whether an expression is how far two numbers are apart.
+fn is_distance(expr: &Expr) -> bool {
+    let Expr::MethodCall(call) = expr else { return false };
+    call.method == "abs" && matches!(bare(&call.receiver), Expr::Binary(both) if matches!(both.op, BinOp::Sub(_)))
 }
 
 /// To be made wrong by far: a value close to it might do as well, or contain it.

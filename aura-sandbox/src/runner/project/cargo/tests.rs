@@ -1,43 +1,61 @@
 //! The tests that a file holds.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use aura_core::SourceFile;
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens as _;
 use syn::{Attribute, Expr, Item, ItemFn, Lit, Meta, spanned::Spanned as _};
 
 use super::{
     bounds,
     literals::place,
-    sites::{Sites, sites_of},
+    sites::{Helpers, Sites, asserts, sites_of},
 };
 use crate::runner::project::{
     copies::{Edit, Found, Literal, Site, Span, Test, Way},
     wrong::Scalar,
 };
 
+/// Longest file that is read, in bytes.
+const MAX_TEXT: usize = 512 << 10;
+/// How long the reading of one file may take.
+const WITHIN: Duration = Duration::from_secs(3);
+/// How long a chain of helpers is followed.
+const MAX_CALLS: usize = 8;
 /// Most tests of one file.
 const MAX_TESTS: usize = 2000;
 /// Attributes that leave a test what it is.
 const HARMLESS: &[&str] = &["allow", "expect", "warn", "doc", "inline", "must_use"];
 /// Words by which tests know their own names or places.
 const KNOWS_ITSELF: &[&str] =
-    &["snapshot", "expect_file!", "expect!", "module_path!", "line!", "thread::current", "type_name"];
+    &["snapshot", "expect_file!", "expect!", "module_path!", "current()", "type_name", "Location::", "column!"];
 
-/// Adds the tests of a file that cargo runs as a target of its own.
+/// Adds the tests of a file that cargo runs as a target of its own. `modules` are files that hold no test, and whether they assert
+/// something.
 ///
 /// # Errors
 /// Why it cannot be told which tests there are.
 pub(super) fn read(
     number: usize,
     file: &SourceFile,
-    modules: &BTreeSet<String>,
+    modules: &BTreeMap<String, bool>,
     found: &mut Found,
 ) -> Result<(), String> {
     let (path, text) = (file.path.as_str(), file.text.as_str());
     // Places are told from the first byte that the parser reads.
     if text.starts_with('\u{feff}') || text.starts_with("#!") && !text.starts_with("#![") {
         return Err(format!("{path} begins with a mark"));
+    }
+    if text.contains('\r') {
+        // A text over several lines would not be written alike.
+        return Err(format!("the lines of {path} end by CR LF"));
+    }
+    if text.len() > MAX_TEXT {
+        return Err(format!("{path} is longer than {MAX_TEXT} bytes"));
     }
     if let Some(word) = KNOWS_ITSELF.iter().find(|word| text.contains(**word)) {
         return Err(format!("{path} may depend on the names of its tests by `{word}`"));
@@ -48,7 +66,11 @@ pub(super) fn read(
     }
     let parsed = syn::parse2::<syn::File>(tokens.clone()).map_err(|error| format!("{path} is no Rust: {error}"))?;
     unknown(path, &parsed.attrs)?;
-    let mut reader = Reader { number, path, text, modules, found };
+    let called = called(tokens.clone());
+    let helpers =
+        helpers(&parsed.items, &|module| elsewhere(path, module).iter().any(|at| modules.get(at) == Some(&false)));
+    let until = Instant::now() + WITHIN;
+    let mut reader = Reader { number, path, text, modules, helpers, called, until, found };
     reader.items(&parsed.items, &format!("{path}::"))?;
     blank_comments(number, text, tokens, found);
     Ok(())
@@ -58,8 +80,90 @@ struct Reader<'a> {
     number: usize,
     path: &'a str,
     text: &'a str,
-    modules: &'a BTreeSet<String>,
+    modules: &'a BTreeMap<String, bool>,
+    helpers: Helpers,
+    /// Functions that are called by their bare names.
+    called: BTreeSet<String>,
+    until: Instant,
     found: &'a mut Found,
+}
+
+/// Where a module of a file may stand.
+fn elsewhere(path: &str, name: &str) -> [String; 2] {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")]
+}
+
+/// The names that stand before parentheses, and are no part of a path or a value.
+fn called(tokens: TokenStream) -> BTreeSet<String> {
+    let (mut found, mut before, mut last) = (BTreeSet::new(), None, None);
+    for token in tokens {
+        if let TokenTree::Group(group) = &token {
+            found.extend(called(group.stream()));
+            if group.delimiter() == Delimiter::Parenthesis {
+                found.extend(last.take());
+            }
+        }
+        let is_bare = !matches!(&before, Some(TokenTree::Punct(mark)) if matches!(mark.as_char(), '.' | ':'))
+            && !matches!(&before, Some(TokenTree::Ident(word)) if word == "fn");
+        last = match &token {
+            TokenTree::Ident(word) if is_bare => Some(word.to_string()),
+            _ => None,
+        };
+        before = Some(token);
+    }
+    found
+}
+
+/// The functions and macros of a file, and of its modules, that are no tests; those that assert, or that call one that does.
+fn helpers(items: &[Item], asserts_nothing: &dyn Fn(&str) -> bool) -> Helpers {
+    let mut bodies: Vec<(String, TokenStream)> = Vec::new();
+    let mut helpers = Helpers::default();
+    let mut open: Vec<&Item> = items.iter().collect();
+    while let Some(item) = open.pop() {
+        match item {
+            Item::Fn(function) if !function.attrs.iter().any(|attribute| name(attribute).ends_with("test")) => {
+                let name = function.sig.ident.to_string();
+                helpers.functions.insert(name.clone());
+                bodies.push((name, function.block.to_token_stream()));
+            }
+            Item::Macro(made) => {
+                let Some(name) = &made.ident else { continue };
+                bodies.push((name.to_string(), made.mac.tokens.clone()));
+            }
+            Item::Impl(block) => {
+                for part in &block.items {
+                    if let syn::ImplItem::Fn(method) = part {
+                        bodies.push((method.sig.ident.to_string(), method.block.to_token_stream()));
+                    }
+                }
+            }
+            Item::Mod(module) => match &module.content {
+                Some((_, inner)) => open.extend(inner),
+                None => {
+                    let name = module.ident.to_string();
+                    if !asserts_nothing(&name) {
+                        helpers.asserting.insert(name);
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+    for _ in 0..MAX_CALLS {
+        let known = helpers.asserting.len();
+        for (name, body) in &bodies {
+            if !helpers.asserting.contains(name) && asserts(body.clone(), &helpers.asserting) {
+                helpers.asserting.insert(name.clone());
+            }
+        }
+        if helpers.asserting.len() == known {
+            return helpers;
+        }
+    }
+    // They call one another in a longer chain than anybody needs.
+    helpers.asserting.extend(bodies.into_iter().map(|(name, _)| name));
+    helpers
 }
 
 impl Reader<'_> {
@@ -92,12 +196,8 @@ impl Reader<'_> {
 
     /// A module in another file: one that holds no test.
     fn elsewhere(&self, name: &str) -> Result<(), String> {
-        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let may_be = [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")];
-        if may_be.iter().any(|path| self.modules.contains(path)) {
-            return Ok(());
-        }
-        Err(format!("the module {name} of {} may hold tests", self.path))
+        let is_known = elsewhere(self.path, name).iter().any(|path| self.modules.contains_key(path));
+        is_known.then_some(()).ok_or_else(|| format!("the module {name} of {} may hold tests", self.path))
     }
 
     fn function(&mut self, function: &ItemFn, prefix: &str) -> Result<(), String> {
@@ -105,17 +205,26 @@ impl Reader<'_> {
         if self.found.tests.iter().filter(|test| test.file == self.number).count() >= MAX_TESTS {
             return Err(format!("{} holds more than {MAX_TESTS} tests", self.path));
         }
-        let Sites { mut found, mut weak, blank } = sites_of(&function.block, self.text);
+        if Instant::now() > self.until {
+            return Err(format!("{} takes too long to read", self.path));
+        }
+        let name = function.sig.ident.to_string();
+        if self.called.contains(&name) {
+            return Err(format!("{} uses the test {name} by its name", self.path));
+        }
+        let Sites { mut found, mut weak, blank, mut always } = sites_of(&function.block, self.text, &self.helpers);
         self.found.blank.extend(blank.into_iter().map(|span| (self.number, span)));
         if let Some(site) = marks.panics {
             // A failed assertion is a panic too: only what panic is expected tells anything.
             found = vec![site];
+            always.clear();
             weak.clear();
         }
+        self.found.always.extend(always.into_iter().map(|edit| (self.number, edit)));
         self.found.tests.push(Test {
             file: self.number,
             prefix: prefix.to_owned(),
-            name: function.sig.ident.to_string(),
+            name,
             name_at: place(function.sig.ident.span()),
             may_skip: marks.may_skip,
             weak,
@@ -229,13 +338,14 @@ mod checks {
     /// What is found in a file, or why nothing can be.
     fn found(text: &str) -> Result<Found, String> {
         let mut found = Found::default();
-        let modules = BTreeSet::from(["tests/common/mod.rs".to_owned()]);
+        let modules = BTreeMap::from([("tests/common/mod.rs".to_owned(), false)]);
         read(0, &SourceFile::new("tests/a.rs", text), &modules, &mut found).map(|()| found)
     }
 
     /// Why a test with this body is weak.
     fn weak(body: &str) -> String {
-        let found = found(&format!("#[test]\nfn t() {{ {body} }}")).unwrap();
+        let helpers = "fn helper(n: i32) -> bool { n > 1 }\nfn verify<T>(got: T, want: i32) { deep(got) }\nfn deep<T>(got: T) { assert!(got) }\n";
+        let found = found(&format!("{helpers}#[test]\nfn t() {{ {body} }}")).unwrap();
         found.tests[0].weak.clone()
     }
 
@@ -245,12 +355,13 @@ mod checks {
             "assert_eq!(f(1), 2);",
             "assert_eq!(f(1), Some(vec![(\"a\", 1.5)]), \"it may return {}\", 1);",
             "assert_eq!(&f(1)[..], &[b'a', b'b']);",
-            "assert_eq!(f(), Point { x: 1, y: 2 });",
-            "assert_eq!(f(), Shape::Circle(2.0)); unsafe { assert!(g() < 3) }",
+            "assert_eq!(f(), (Point { x: 1, y: 2 }, 3)); unsafe { assert!(g() < 3) }",
             "let want = String::from(\"x\"); assert_eq!(f(), want);",
             "for (a, b) in &[(1, 2), (3, 4)] { let c = f(a); assert_eq!(c, *b, \"{a}\"); }",
             "assert!(f().is_ok()); std::assert!(!g()); assert!((f() - 0.5).abs() <= 0.1);",
-            "assert_eq!(f(), None); assert_eq!(g(), HashMap::from([(1, 2)]));",
+            "use std::collections::HashMap; assert_eq!(f(), None); assert_eq!(g(), HashMap::from([(1, 2)]));",
+            "assert!((f() - 100.0).abs() < 20.0);",
+            "let text = format!(\"{}\", 1); assert_eq!(f(&text), 1);",
         ] {
             assert_eq!(weak(body), "", "{body}");
         }
@@ -274,16 +385,22 @@ mod checks {
             ("assert_eq!(f(1), Level::new(500));", "not written out"),
             ("assert_eq!(f(1), Num(3).to_string());", "not written out"),
             ("assert_eq!(f(1), Angle(370).into());", "not written out"),
+            ("assert_eq!(f(1), 500.into());", "not written out"),
+            ("assert_eq!(f(1), Point { x: 1, y: 2 });", "not written out"),
+            ("assert_eq!(f(1), Err(ParseError::Invalid(1)));", "not written out"),
+            ("assert_eq!(f(1), Path::new(\"a\"));", "not written out"),
+            ("assert_eq!(f(1), Stack::new());", "not written out"),
+            // A value that is the same as everything is so in both forms.
+            ("let same = f(1) == 2; assert!(same);", "not written out"),
+            ("assert_eq!(f(1) == 2, true);", "not written out"),
+            ("assert!(helper(f(1)));", "not written out"),
+            // Another value within reach is right too.
+            ("assert!((f() - 100).abs() < 200);", "not written out"),
+            ("check!(f(1), 2); assert_eq!(f(1), 2);", "may not get to"),
+            ("verify(f(1), 2); assert_eq!(f(1), 2);", "may not get to"),
         ] {
             assert!(weak(body).contains(why), "{body}: {:?}", weak(body));
         }
-    }
-
-    #[test]
-    fn what_a_type_of_the_work_is_made_of_is_made_wrong_altogether() {
-        let found = found("#[test] fn t() { assert_eq!(f(), vec![Point(1, 2), Point(3, 4)]); }").unwrap();
-        let Way::Value(groups) = &found.tests[0].sites[0].way else { unreachable!("values are written out") };
-        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1; 4]);
     }
 
     #[test]
@@ -307,6 +424,8 @@ mod checks {
             ("mod others;\n#[test] fn a() {}", "may hold tests"),
             ("macro_rules! assert_eq { () => {} }", "assertion of its own"),
             ("#[test] fn a() { insta::assert_snapshot!(f()); }", "snapshot"),
+            ("fn b() { a(); }\n#[test] fn a() { assert!(f()); }", "by its name"),
+            ("#[test]\r\nfn a() {}", "CR LF"),
             ("#[test] fn a() { ", "no Rust"),
             ("fn a() { let = ; }", "no Rust"),
         ] {

@@ -14,6 +14,8 @@ const SWAPPED = { '!==': '===', '!=': '==', '<': '>=', '>=': '<', '>': '<=', '<=
 const BEHIND = { ok: 1, match: 2, doesNotMatch: 2, throws: 2, rejects: 2, doesNotThrow: 2, doesNotReject: 2 };
 /** Errors that code is asked to throw, none of which is another one. */
 const ERRORS = ['TypeError', 'RangeError', 'SyntaxError'];
+/** A class of which nothing is. */
+const OTHER = 'class extends Error {}';
 /** What an object can say of itself, whatever it is. */
 const PREDICATES = ['includes', 'every', 'some', 'startsWith', 'endsWith', 'has', 'hasOwn', 'hasOwnProperty', 'equals', 'isPrototypeOf', 'test', 'is'];
 const NEEDLES = ['includes', 'startsWith', 'endsWith', 'has', 'hasOwn', 'hasOwnProperty'];
@@ -80,8 +82,11 @@ class Sites {
       }
       const close = (operator === '<' || operator === '<=') && isCall(left) && dotted(left.callee) === 'Math.abs' && left.arguments[0];
       if (close && close.type === 'BinaryExpression' && close.operator === '-') {
-        const far = { far: true };
-        return this.value(close.right, env, far) ?? this.value(close.left, env, far);
+        const ways = this.value(close.right, env, { far: true }) ?? this.value(close.left, env, { far: true });
+        const reach = constant(right);
+        // Another value has to be out of reach of the tolerance.
+        const isOut = ({ value }) => 4 * Math.abs(reach) < Math.abs((value.int ?? value.float ?? [0])[0]) + 9;
+        return typeof reach === 'number' && ways?.[0].value.flat().every(isOut) ? ways : undefined;
       }
       if (operator in SWAPPED) {
         const isSign = (token) => this.file.text.slice(token.start, token.end) === operator;
@@ -114,7 +119,7 @@ class Sites {
   /** A literal that is in nothing that was not made for it. */
   needle(node) {
     const value = node && scalar(node, true);
-    return value?.text || value?.int ? [{ value: [[{ at: span(node), value, far: true }]] }] : undefined;
+    return value?.text || value?.int ? [{ needle: [[{ at: span(node), value, far: true }]] }] : undefined;
   }
 
   equal(call, env, how) {
@@ -133,7 +138,7 @@ class Sites {
     if (!expected || isText(expected)) {
       const none = method === 'throws' ? 'doesNotThrow' : 'doesNotReject';
       const sibling = this.names.sibling(call.callee, none);
-      return [{ raises: [sibling && randomInt(2) ? sibling : this.file.more(call, 'EvalError')] }];
+      return [{ raises: [sibling && randomInt(2) ? sibling : this.file.more(call, OTHER)] }];
     }
     if (expected.regex) {
       const other = otherPattern(expected);
@@ -150,8 +155,7 @@ class Sites {
       return expected.body.type === 'BlockStatement' || expected.async ? undefined : this.condition(expected.body, env);
     }
     const name = dotted(expected);
-    // Nothing throws an EvalError any more, so that none of another class is one.
-    const others = [...ERRORS, 'ReferenceError', 'URIError'].includes(name) ? ERRORS.filter((other) => other !== name) : ['EvalError'];
+    const others = [...ERRORS, 'ReferenceError', 'URIError'].includes(name) ? ERRORS.filter((other) => other !== name) : [OTHER];
     return name ? [{ raises: [{ at: span(expected), text: pick(others) }] }] : undefined;
   }
 

@@ -128,7 +128,10 @@ function literals(node, how) {
   }
   const bytes = /^(Uint|Int|Float)\d+(Clamped)?Array$/.test(made) || (node.type === 'CallExpression' && dotted(node.callee) === 'Buffer.from');
   if (bytes && first && more.length === 0) {
-    return first.type === 'ArrayExpression' && first.elements.length === 0 ? [] : literals(first, how);
+    // Numbers that an array of bytes holds as they are: others may come to the same.
+    const fits = (part) => part && constant(part) >= 0 && constant(part) < (/^Int8/.test(made) ? 128 : 256);
+    const plain = first.type !== 'ArrayExpression' || (first.elements.length > 0 && (/^(Float64|U?[Ii]nt32)Array$/.test(made) || first.elements.every(fits)));
+    return plain ? literals(first, how) : [];
   }
   return made === 'Date' && first ? date(first, more) : [];
 }
