@@ -122,6 +122,19 @@ impl Folder {
         }
     }
 
+    /// Removes all that is in this folder, whatever it is.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if path.symlink_metadata()?.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn descend(&self, parents: &[&str]) -> io::Result<PathBuf> {
         let mut at = self.0.clone();
         for parent in parents {

@@ -194,7 +194,6 @@ impl Folder {
 
     /// Removes the folder `name` with all that is in it, however deep and whatever its permissions.
     pub(crate) fn remove_tree(&self, name: &str) -> io::Result<()> {
-        let deadline = Instant::now() + REMOVE_WITHIN;
         let tree = match step(&self.0, name) {
             Ok(tree) => tree,
             Err(Errno::NOENT) => return Ok(()),
@@ -204,21 +203,27 @@ impl Folder {
             }
             Err(error) => return Err(error.into()),
         };
-        fchmod(&tree, Mode::RWXU)?;
+        Self(tree).clear()?;
+        Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
+    /// Removes all that is in this folder, whatever it is.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        let deadline = Instant::now() + REMOVE_WITHIN;
+        fchmod(&self.0, Mode::from_raw_mode(0o755))?;
         let mut lifted = 0_u64;
         loop {
-            let names = names(&tree)?;
+            let names = names(&self.0)?;
             if names.is_empty() {
-                break;
+                return Ok(());
             }
             for name in names {
                 if Instant::now() > deadline {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                remove_one(&tree, &name, &mut lifted)?;
+                remove_one(&self.0, &name, &mut lifted)?;
             }
         }
-        Ok(unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
     fn again(&self) -> io::Result<Self> {

@@ -35,8 +35,19 @@ impl Before {
         Self { files: Arc::new(files) }
     }
 
-    /// Removes what is new, and writes back what is gone or changed.
+    /// Puts everything back as it was: from nothing, since also an empty folder, a link or a mode can tell a later run something. Of a
+    /// workspace that is too large to be kept, what is new is removed and what is changed is written back.
     pub(super) fn restore(&self, work: &Folder) {
+        if self.files.values().all(Option::is_some) {
+            match work.clear() {
+                Ok(()) => return self.write_back(work, |_| false),
+                Err(error) => tracing::debug!(%error, "a workspace could not be emptied between two runs of a suite"),
+            }
+        }
+        self.tidy(work);
+    }
+
+    fn tidy(&self, work: &Folder) {
         let (mut new, mut same) = (Vec::new(), HashSet::new());
         let walked = work.walk(&|_, _| false, &mut |entry| {
             match self.files.get(entry.path) {
@@ -60,8 +71,13 @@ impl Before {
         for path in new.iter().filter_map(|bytes| path(bytes)) {
             said(work.remove(&path), &path);
         }
-        for (bytes, text) in self.files.iter().filter(|(bytes, _)| !same.contains(*bytes)) {
-            if let (Some(path), Some(text)) = (path(bytes), text) {
+        self.write_back(work, |bytes| same.contains(bytes));
+    }
+
+    fn write_back(&self, work: &Folder, is_there: impl Fn(&[u8]) -> bool) {
+        for (bytes, text) in self.files.iter().filter(|(bytes, _)| !is_there(bytes)) {
+            let path = std::str::from_utf8(bytes).ok().and_then(|text| WorkPath::parse(text).ok());
+            if let (Some(path), Some(text)) = (path, text) {
                 said(work.write_over(&path, text), &path);
             }
         }
