@@ -288,3 +288,58 @@ async fn tests_of_the_context_and_a_module_beside_them_have_twins_too() {
         "{report:#?}"
     );
 }
+
+#[tokio::test]
+async fn a_twin_leaves_no_lock_and_nothing_open_behind_and_ignored_tests_of_the_work_are_no_matter() {
+    let guarded = |name: &str, value: i64| {
+        format!(
+            "#[test]\nfn {name}() {{\n    let _guard = SERIAL.lock().unwrap();\n    assert_eq!(add({value}, 2), {});\n}}\n",
+            value + 2
+        )
+    };
+    let tests = format!(
+        "use solution::*;\nuse std::sync::Mutex;\nstatic SERIAL: Mutex<()> = Mutex::new(());\n{}{}{}\
+        #[test]\nfn closes() {{\n    let mut file = open(\"abc\");\n    assert_eq!(file.read(), \"abc\");\n    file.close();\n}}\n",
+        guarded("a", 1),
+        guarded("b", 20),
+        guarded("c", 300),
+    );
+    let good = "/// Adds.\n/// ```ignore\n/// add(1, 2)\n/// ```\npub fn add(a: i64, b: i64) -> i64 { a + b }\n\
+        pub struct File(String, bool);\npub fn open(text: &str) -> File { File(text.into(), false) }\n\
+        impl File { pub fn read(&mut self) -> String { self.0.clone() } pub fn close(mut self) { self.1 = true; } }\n\
+        impl Drop for File { fn drop(&mut self) { assert!(self.1, \"not closed\") } }\n\
+        #[test]\n#[ignore]\nfn own() {}\n";
+    let report = run(&TestSuite::cargo(tests), good).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.cases.len()), (EvidenceStrength::Twins, 4), "{report:#?}");
+}
+
+/// Work that reads what a test expects, and gives it when it looks right.
+fn believer(looks_right: &str, other: &str, kind: &str) -> String {
+    format!(
+        "#[track_caller]\npub fn word(_: i64) -> {kind} {{\n    let at = std::panic::Location::caller();\n    \
+        let text = std::fs::read_to_string(at.file()).unwrap();\n    let line = text.lines().nth(at.line() as usize - 1).unwrap();\n    \
+        let value = line.split(\"), \").nth(1).unwrap().split(')').next().unwrap();\n    {looks_right}\n    {other}\n}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_right_value_is_not_told_by_its_looks() {
+    let suite = |value: &dyn Fn(i64) -> String| {
+        let test = |n: i64| format!("#[test]\nfn word_{n}() {{\n    assert_eq!(word({n}), {});\n}}\n", value(n));
+        TestSuite::cargo("use solution::*;\n".to_owned() + &(0..16).map(test).collect::<String>())
+    };
+    let words = suite(&|n| format!("{:?}", ["Fizz", "Buzz", "FizzBuzz"][usize::try_from(n % 3).expect("small")]));
+    let by_words = believer(
+        "for right in [\"Fizz\", \"Buzz\", \"FizzBuzz\"] { if value.trim_matches('\"') == right { return right; } }",
+        "\"no\"",
+        "&'static str",
+    );
+    let bits = suite(&|n| (n % 2).to_string());
+    let by_bits = believer("if let Ok(bit @ (0 | 1)) = value.parse() { return bit; }", "7", "i64");
+    for (suite, work) in [(words, by_words), (bits, by_bits)] {
+        let report = run(&suite, &work).await;
+        assert!(!earns(&report), "{report:#?}");
+        assert!(report.forgeries.len() > 1, "{report:#?}");
+    }
+}

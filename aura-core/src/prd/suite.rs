@@ -59,17 +59,18 @@ pub enum Tests {
 ///   exit code or holds other ids than `expected` proves nothing, and a skip that no test file mentions is a failure.
 /// - pytest with a JUnit report, and `node --test` with a TAP report and named files: the ids are read from the test files, and the suite
 ///   is run two to four times, each time with one copy of every test under a random name: the test itself, or a twin that expects
-///   something wrong. A test that passes in both forms is a forgery. When each test that passed has a twin that failed, the strength is
-///   `twins`. `timeout` is for all runs together, and the longest one is what may be fast enough.
+///   something wrong. A test that passes in both forms is a forgery, or makes the result void where only its opposite came true once.
+///   When each test that passed has a twin that failed, the strength is `twins`. `timeout` is for all runs together, and the longest one
+///   is what may be fast enough.
 /// - `cargo test`: the same for the integration tests in `tests`. Where the runs do not fit the timeout, or a copy does not build, a suite
 ///   is run once more as it is, with the whole timeout: `same_process`.
 /// - Anything else, and tests whose right value is not written out where a twin can change it: `same_process`. Code in the same process
 ///   can patch the tool and write any report.
 ///
-/// What twins cannot stop: work that guesses which copy is the true one (for `n` tests that it cannot pass honestly it is right in one
-/// of `2^n` cases or fewer, and a wrong guess about a value makes the result void or a forgery); a table of answers of tests that the model was shown; and, in a
-/// sandbox that isolates nothing, a look into the memory of this process or at other workspaces. Use [`Cases`] or keep tests hidden
-/// where that matters.
+/// What twins cannot stop: work that guesses which copy is the true one, blindly (for `n` tests that it cannot pass honestly it is right
+/// in one of `2^n` cases or fewer, and a wrong guess about a value makes the result void or a forgery) or by the looks of a value, such
+/// as a word among garbled ones; a table of answers of tests that the model was shown; and, in a sandbox that isolates nothing, a look
+/// into the memory of this process or at other workspaces. Use [`Cases`] or keep tests hidden where that matters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Test files, written into the workspace after the model's work, so that they win.

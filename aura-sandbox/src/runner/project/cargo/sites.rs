@@ -84,10 +84,10 @@ pub(super) fn sites_of(body: &Block, file: &str, helpers: &Helpers) -> Sites {
         let around = place(body.span());
         let put = |at: usize, text: &str| Edit { at: Span(at, at), text: text.to_owned() };
         // In front of what is put in at the same place.
-        scan.sites.always.insert(0, put(around.0 + 1, " let mut first_failure = None; let outcome = {"));
+        scan.sites.always.insert(0, put(around.0 + 1, " let mut failed_first = None; let outcome = {"));
         scan.sites.always.push(put(
             around.1.saturating_sub(1),
-            " }; if let Some(failure) = first_failure { ::std::panic::resume_unwind(failure) } outcome ",
+            " }; if let Some(failure) = failed_first { ::std::panic::resume_unwind(failure) } outcome ",
         ));
     }
     scan.sites
@@ -330,7 +330,7 @@ impl Scan<'_> {
         self.sites.always.push(put(at.0, "match ::std::panic::catch_unwind(::std::panic::AssertUnwindSafe(|| { "));
         self.sites.always.push(put(
             at.1,
-            " })) { Err(failure) if first_failure.is_none() => first_failure = Some(failure), _ => {} }",
+            " })) { Err(failure) if failed_first.is_none() => failed_first = Some(failure), _ => {} }",
         ));
     }
 

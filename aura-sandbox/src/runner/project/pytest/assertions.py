@@ -63,7 +63,7 @@ def changes(place, env):
             return [found] if found else None
         if op is ast.In:
             if needle(get(left)) is not None and not isinstance(get(right), (ast.List, ast.Tuple, ast.Set)):
-                return [("value", lambda: put(left, needle(get(left))))]
+                return [("needle", lambda: put(left, needle(get(left))))]
             group = get(right)
             if isinstance(group, (ast.List, ast.Tuple, ast.Set)) and group.elts:
                 if all(isinstance(part, ast.Constant) and needle(part) is not None for part in group.elts):
@@ -122,7 +122,7 @@ class Sites:
             options = [change for change in (literal_change(side, env, far) for side in sides) if change]
             self.add(options[:1] or None, statement)
         elif name == "assertIn" and call.args and needle(call.args[0]) is not None:
-            self.add([("value", lambda: put((call, "args", 0), needle(call.args[0])))], statement)
+            self.add([("needle", lambda: put((call, "args", 0), needle(call.args[0])))], statement)
         elif name in RAISES:
             option = other_exception(call)
             self.add([option] if option else None, statement)
