@@ -1,6 +1,8 @@
 //! What share of the code a project's tests reached, as their command left word of it: shown, and no part of any score.
 
-use std::{fs, io, path::Path};
+use std::io;
+#[cfg(target_os = "linux")]
+use std::{fs, path::Path};
 
 use aura_core::{CoverageFormat, Fraction, Project, SandboxError};
 

@@ -24,6 +24,7 @@ use crate::{
     workspace::Slot,
 };
 use coverage::Coverage;
+#[cfg(target_os = "linux")]
 pub(crate) use coverage::{COVERAGE, make as make_coverage};
 use environment::Environment;
 use execution::{Executed, Streams, execute, start};
