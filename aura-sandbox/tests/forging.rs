@@ -30,6 +30,8 @@ fn suite() -> TestSuite {
 
 /// How many tests those are.
 const COUNT: usize = 18;
+/// What honest work earns that can do nothing and says so: it passes the one test that wants an error.
+const HONEST_BAD: f64 = 1.0 / 18.0;
 
 /// Files that no work may bring: each would steer the tests.
 const FILES: &[(&str, &str)] = &[
@@ -91,10 +93,7 @@ async fn no_attack_of_a_half_passes(half: usize) {
                 continue;
             }
             let report = behind(*back_end, &suite, text).await;
-            // Work that can do nothing passes the one test that wants an error; so does an attack that a back end stops.
-            let may_err = name.starts_with("KNOWS") || *back_end != BackEnd::Unconfined;
-            let honest = if may_err { 1.0 / 18.0 } else { 0.0 };
-            if report.is_pass() || score(&report) > honest {
+            if report.is_pass() || score(&report) > HONEST_BAD {
                 wrong.push(format!("{back_end}: {name}: {report:#?}"));
             }
         }
@@ -164,9 +163,13 @@ async fn honest_work_is_told_apart_and_never_accused() {
     assert_eq!((good.cases.len(), good.strength), (COUNT, EvidenceStrength::Twins), "{good:#?}");
     let ids: Vec<&str> = good.cases.iter().map(|case| case.id.as_str()).collect();
     assert_eq!(ids[0], "test_solution::test_small");
-    for (name, passed) in
-        [("HONEST bad", 0), ("HONEST bad constant", 0), ("HONEST off by one", 0), ("HONEST knows one answer", 1)]
-    {
+    for (name, passed) in [
+        ("HONEST bad", 0),
+        ("HONEST bad constant", 0),
+        ("HONEST off by one", 0),
+        ("HONEST knows one answer", 1),
+        ("HONEST bad and says so", 1),
+    ] {
         let bad = by(&suite, solution(name)).await;
         assert!(bad.forgeries.is_empty() && !bad.is_pass(), "{name}: {bad:#?}");
         assert_eq!((bad.end, bad.count(TestOutcome::Passed)), (RunEnd::Finished, passed), "{name}: {bad:#?}");

@@ -14,6 +14,9 @@ def add(a, b):
 def add(a, b):
     return 0
 
+## HONEST bad and says so
+def add(a, b): raise TypeError("not done")
+
 ## HONEST knows one answer
 def add(a, b):
     return 3
