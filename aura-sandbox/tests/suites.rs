@@ -335,6 +335,51 @@ async fn work_that_keeps_state_is_judged_as_in_one_run() {
 }
 
 #[tokio::test]
+async fn tests_that_build_on_one_another_hold_in_every_copy() {
+    let tests = "import unittest\nimport pytest\nfrom solution import Stack\n\nstack = Stack()\n\n\
+        def test_a_pushes():\n    assert stack.push(7) == 7\n    assert stack.push(8) == 8\n    assert stack.size() == 2\n\n\
+        def test_b_pops():\n    assert stack.pop() == 8\n    with pytest.raises(KeyError):\n        stack.get(3)\n    \
+        for right in [7]:\n        assert stack.pop() == right\n    assert stack.pop() is None\n\n\
+        class TestC(unittest.TestCase):\n    def test_c_is_empty(self):\n        self.assertEqual(stack.size(), 0)\n        \
+        self.assertEqual(stack.push(5), 5)\n        self.assertEqual(stack.pop(), 5)\n\n\
+        def test_d_is_empty_again():\n    assert stack.size() == 0\n";
+    let good = "class Stack:\n    def __init__(self): self.items = []\n    def size(self): return len(self.items)\n    \
+        def push(self, x):\n        self.items.append(x)\n        return x\n    \
+        def pop(self): return self.items.pop() if self.items else None\n    def get(self, key): raise KeyError(key)\n";
+    let report = pytest_of(tests, good).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+    let bad = good.replace("return x\n", "return 7\n");
+    let report = pytest_of(tests, &bad).await;
+    assert_eq!((report.count(TestOutcome::Passed), report.forgeries.len()), (2, 0), "{report:#?}");
+    // The first assertion that failed is what the test fails by, although it went on.
+    let message =
+        report.cases.iter().find(|case| case.outcome == TestOutcome::Failed).map(|case| case.message.as_str());
+    assert!(message.is_some_and(|message| message.contains("stack.push(8) == 8")), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_right_value_is_not_told_by_its_looks() {
+    // Work that reads what it should give, and gives it where it looks right.
+    let believer = |looks_right: &str| {
+        format!(
+            "import ast, linecache, sys\ndef f(n):\n    frame = sys._getframe(1)\n    \
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)\n    \
+            value = ast.literal_eval(line.split('==')[1].strip())\n    return value if value in {looks_right} else 'no'\n"
+        )
+    };
+    let tests = |right: &dyn Fn(u32) -> String| {
+        let test = |n: u32| format!("def test_{n}():\n    assert f({n}) == {}\n\n", right(n));
+        "from solution import f\n\n".to_owned() + &(0..16).map(test).collect::<String>()
+    };
+    let words = tests(&|n| format!("{:?}", ["Fizz", "Buzz", "FizzBuzz"][n as usize % 3]));
+    let bits = tests(&|n| (n % 2).to_string());
+    for (tests, work) in [(words, believer("('Fizz', 'Buzz', 'FizzBuzz')")), (bits, believer("(0, 1)"))] {
+        let report = pytest_of(&tests, &work).await;
+        assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_loaded_costs_its_own_tests_and_no_others() {
     let python = TestSuite::project(
         vec![

@@ -20,6 +20,20 @@ LIKELY = "ValueError TypeError KeyError IndexError ZeroDivisionError AttributeEr
 UNLIKELY = "BufferError ChildProcessError BlockingIOError UnicodeTranslateError IsADirectoryError".split()
 
 
+class Site:
+    """Where a test can be made wrong: in which way, by what, and in which cells a value is written out."""
+
+    def __init__(self, kind, change, cells=()):
+        self.kind, self._change, self.cells, self.statement = kind, change, cells, None
+
+    def change(self):
+        """Makes it wrong; tells the kind that it is of then."""
+        return self._change() or self.kind
+
+    def values(self):
+        return (part.value for cell in self.cells for part in ast.walk(get(cell)) if isinstance(part, ast.Constant))
+
+
 def is_kind(node, names):
     return isinstance(node, ast.Call) and last(node) in names
 
@@ -35,19 +49,38 @@ def asserts(node):
     )
 
 
+def raising(statement):
+    """The errors that a block waits for."""
+    items = statement.items if isinstance(statement, (ast.With, ast.AsyncWith)) else []
+    return [item.context_expr for item in items if is_kind(item.context_expr, RAISES)]
+
+
+def is_harmless(statement):
+    """Whether it is a block that lets its errors out."""
+    items = statement.items if isinstance(statement, (ast.With, ast.AsyncWith)) else []
+    names = [dotted(item.context_expr) for item in items]
+    return bool(names) and all(any(name == h or name.endswith("." + h) for h in HARMLESS) for name in names)
+
+
+def is_assertion(statement):
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(statement, ast.Assert) or raising(statement) or is_own_assertion(value) or is_kind(value, RAISES)
+
+
 def literal_change(place, env, far=False):
     """How to make what stands there wrong: a literal, or the one use of a name for a column of literals."""
     node = get(place)
     cells = env.get(node.id) if isinstance(node, ast.Name) else [place]
     if not cells or any(wrong(get(cell), far) is None for cell in cells):
         return None
-    two_valued = all(isinstance(get(c), ast.Constant) and isinstance(get(c).value, bool) for c in cells)
+    return Site("value", lambda: put_wrong(cells, far), cells)
 
-    def change():
-        for cell in cells:
-            put(cell, wrong(get(cell), far))
 
-    return ("other" if two_valued else "value", change)
+def put_wrong(cells, far):
+    for cell in cells:
+        put(cell, wrong(get(cell), far))
+    # Bad work gives such values by itself.
+    return "other" if all(is_likely(get(cell)) for cell in cells) else "value"
 
 
 def changes(place, env):
@@ -63,20 +96,20 @@ def changes(place, env):
             return [found] if found else None
         if op is ast.In:
             if needle(get(left)) is not None and not isinstance(get(right), (ast.List, ast.Tuple, ast.Set)):
-                return [("needle", lambda: put(left, needle(get(left))))]
+                return [Site("needle", lambda: put(left, needle(get(left))))]
             group = get(right)
             if isinstance(group, (ast.List, ast.Tuple, ast.Set)) and group.elts:
                 if all(isinstance(part, ast.Constant) and needle(part) is not None for part in group.elts):
-                    return [("value", lambda: put((group, "elts", None), [needle(part) for part in group.elts]))]
+                    return [Site("value", lambda: put((group, "elts", None), [needle(part) for part in group.elts]))]
             return None
-        return [("other", lambda: put((node, "ops", 0), SWAPPED[op]()))]
+        return [Site("other", lambda: put((node, "ops", 0), SWAPPED[op]()))]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return [("other", lambda: put(place, node.operand))]
+        return [Site("other", lambda: put(place, node.operand))]
     # A value equal to everything would pass such a test, and fail its opposite.
     hides = any(isinstance(op, (ast.Eq, ast.In)) for part in ast.walk(node) if isinstance(part, ast.Compare) for op in part.ops)
     if hides or isinstance(node, ast.Constant):
         return None
-    return [("other", lambda: put(place, ast.UnaryOp(op=ast.Not(), operand=node)))]
+    return [Site("other", lambda: put(place, ast.UnaryOp(op=ast.Not(), operand=node)))]
 
 
 def other_exception(call):
@@ -91,7 +124,7 @@ def other_exception(call):
         kinds = [name for name, other in of.items() if not issubclass(other, kind) and not issubclass(kind, other)]
     else:
         kinds = UNLIKELY
-    return ("raises", lambda: put((call, "args", 0), ast.Name(id=rng.choice(kinds), ctx=ast.Load())))
+    return Site("raises", lambda: put((call, "args", 0), ast.Name(id=rng.choice(kinds), ctx=ast.Load())))
 
 
 class Sites:
@@ -106,7 +139,9 @@ class Sites:
         if options is None:
             self.weak = self.weak or f"what is right is not written out in `{ast.unparse(statement)[:120]}`"
         else:
-            self.found += [(kind, change, statement) for kind, change in options]
+            for option in options:
+                option.statement = statement
+            self.found += options
 
     def hidden(self, statement):
         if asserts(statement):
@@ -115,14 +150,14 @@ class Sites:
     def own(self, call, env, statement):
         name = call.func.attr
         if name in SWAPPED_CALLS:
-            self.add([("other", lambda: put((call.func, "attr", None), SWAPPED_CALLS[name]))], statement)
+            self.add([Site("other", lambda: put((call.func, "attr", None), SWAPPED_CALLS[name]))], statement)
         elif name in EQUAL_CALLS or name == "assertAlmostEqual":
             far = name == "assertAlmostEqual"
             sides = [(call, "args", at) for at in (1, 0) if at < len(call.args)]
             options = [change for change in (literal_change(side, env, far) for side in sides) if change]
             self.add(options[:1] or None, statement)
         elif name == "assertIn" and call.args and needle(call.args[0]) is not None:
-            self.add([("needle", lambda: put((call, "args", 0), needle(call.args[0])))], statement)
+            self.add([Site("needle", lambda: put((call, "args", 0), needle(call.args[0])))], statement)
         elif name in RAISES:
             option = other_exception(call)
             self.add([option] if option else None, statement)
@@ -134,19 +169,14 @@ class Sites:
             value = s.value if isinstance(s, (ast.Expr, ast.Assign)) else None
             if isinstance(s, ast.Assert):
                 self.add(changes((s, "test", None), env), s)
-            elif isinstance(s, (ast.With, ast.AsyncWith)):
-                raising = [item.context_expr for item in s.items if is_kind(item.context_expr, RAISES)]
-                for call in raising:
+            elif raising(s):
+                for call in raising(s):
                     option = other_exception(call)
                     self.add([option] if option else None, ast.With(items=s.items, body=[ast.Pass()]))
-                names = [dotted(item.context_expr) for item in s.items]
-                if raising:
-                    for inner in s.body:
-                        self.hidden(inner)
-                elif all(any(name == h or name.endswith("." + h) for h in HARMLESS) for name in names):
-                    self.scan(s.body, env)
-                else:
-                    self.hidden(s)
+                for inner in s.body:
+                    self.hidden(inner)
+            elif is_harmless(s):
+                self.scan(s.body, env)
             elif isinstance(s, ast.For) and goes_round(s):
                 given = {n: cells for n, cells in columns(s.target, s.iter).items() if n not in self.spoilt}
                 self.scan(s.body, {**env, **given})

@@ -16,8 +16,15 @@ use super::{
 use crate::{path::WorkPath, runner::Place, steering, workspace::Slot};
 
 /// Reads the files and writes the copies.
-const PROGRAM: &str =
-    concat!(include_str!("wrong.py"), "\n\n", include_str!("assertions.py"), "\n\n", include_str!("tests.py"));
+const PROGRAM: &str = concat!(
+    include_str!("wrong.py"),
+    "\n\n",
+    include_str!("assertions.py"),
+    "\n\n",
+    include_str!("tests.py"),
+    "\n\n",
+    include_str!("copies.py")
+);
 /// Largest configuration file that is looked at, in bytes.
 const MAX_SETTINGS: u64 = 1 << 20;
 /// Files by which pytest can be told to run other tests.

@@ -1,5 +1,6 @@
-# What makes an assertion of a test wrong. With tests.py, which tells the tests and writes the copies, this is one program. It is trusted:
-# it runs by `python3 -I` in an empty folder, with nothing of the work within its reach, and it is not within the work's.
+# What makes an assertion of a test wrong. With assertions.py, tests.py, which tells the tests, and copies.py, which writes them anew, this
+# is one program. It is trusted: it runs by `python3 -I` in an empty folder, with nothing of the work within its reach, and it is not
+# within the work's.
 #
 # Each run of the suite gets one copy of every test, under a random name: either the test itself or a twin of it. So there is no pair
 # to be compared, and neither name, place nor form tells which it is. What is certain to be run and has its right value written out
@@ -12,6 +13,10 @@ import sys
 
 rng = random.SystemRandom()
 MAX_TESTS = 2000
+# Most values that are kept to stand in place of others.
+VALUES = 200
+# What is right somewhere in the suite.
+right_values = []
 
 
 class Unsure(Exception):
@@ -47,10 +52,29 @@ def put(place, new):
 # ---- wrong values ----
 
 
+def has_few_others(node):
+    """Whether bad work may well give another one of its kind."""
+    return isinstance(node, ast.Constant) and type(node.value) in (bool, int) and node.value in (0, 1)
+
+
+def elsewhere(v):
+    """A value that is right in another place and may stand here, now and then: else work would know the right ones by their looks."""
+    if type(v) is int:
+        alike = [w for w in right_values if type(w) is int and w != v and (w < 0) == (v < 0) and abs(w) <= 2 * abs(v) + 60]
+    elif type(v) is str:
+        alike = [w for w in right_values if type(w) is str and w.lower() != v.lower()]
+    else:
+        alike = []
+    return rng.choice(alike) if alike and rng.random() < 0.5 else None
+
+
 def wrong_int(v, far):
     size = abs(v)
     if far:
         return v + rng.choice((-1, 1)) * (size + 10) * rng.randint(1, 3)
+    if v in (0, 1):
+        # Work would know these two by their looks.
+        return rng.choice((1 - v, 1 - v, 2))
     # Close to plausible, and none that a usual mistake would give.
     shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2, v * v}
     reach = max(60, size // 2)
@@ -82,7 +106,8 @@ def wrong_text(text):
 
 
 def wrong(node, far=False):
-    """Another literal, which differs from this one for certain; None where that cannot be told."""
+    """Another literal, which differs from this one for certain; None where that cannot be told. Its one new constant is `likely` where
+    bad work gives such a value by itself."""
     new = changed(node, far)
     try:
         same = new is None or ast.literal_eval(node) == ast.literal_eval(new)
@@ -99,11 +124,28 @@ def is_once(parts):
     )
 
 
+def is_likely(node):
+    return any(getattr(part, "likely", False) for part in ast.walk(node))
+
+
+def one_wrong(parts, far):
+    """The parts with another one in place of one of them; None where there is none."""
+    order = rng.sample(range(len(parts)), len(parts))
+    for at in sorted(order, key=lambda at: has_few_others(parts[at])):
+        new = wrong(parts[at], far)
+        if new is not None:
+            return [*parts[:at], new, *parts[at + 1 :]]
+    return None
+
+
 def changed(node, far):
     if isinstance(node, ast.Constant):
         v = node.value
-        new = None
-        if isinstance(v, bool):
+        new = None if far else elsewhere(v)
+        likely = new is not None or (not far and has_few_others(node))
+        if new is not None:
+            pass
+        elif isinstance(v, bool):
             new = not v
         elif isinstance(v, int):
             new = wrong_int(v, far)
@@ -115,29 +157,28 @@ def changed(node, far):
             new = wrong_text(v.decode("latin-1")).encode("latin-1")
         elif v is None:
             new = rng.randint(3, 60)
-        return None if new is None else ast.Constant(new)
+        if new is None:
+            return None
+        other = ast.Constant(new)
+        other.likely = likely
+        return other
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         parts = list(node.elts)
         if any(isinstance(part, ast.Starred) for part in parts) or (isinstance(node, ast.Set) and not is_once(parts)):
             return None
-        for at in rng.sample(range(len(parts)), len(parts)):
-            new = wrong(parts[at], far)
-            if new is not None:
-                parts[at] = new
-                return type(node)(elts=parts, ctx=ast.Load()) if not isinstance(node, ast.Set) else ast.Set(elts=parts)
         if parts:
-            return None
+            parts = one_wrong(parts, far)
+            if parts is None:
+                return None
+            return ast.Set(elts=parts) if isinstance(node, ast.Set) else type(node)(elts=parts, ctx=ast.Load())
         return type(node)(elts=[ast.Constant(rng.randint(2, 40))], ctx=ast.Load())
     if isinstance(node, ast.Dict):
         if None in node.keys or not is_once(node.keys):
             return None
-        values = list(node.values)
-        for at in rng.sample(range(len(values)), len(values)):
-            new = wrong(values[at], far)
-            if new is not None:
-                values[at] = new
-                return ast.Dict(keys=list(node.keys), values=values)
-        return None if values else ast.Dict(keys=[ast.Constant(wrong_text("key"))], values=[ast.Constant(rng.randint(2, 40))])
+        if node.values:
+            values = one_wrong(node.values, far)
+            return values and ast.Dict(keys=list(node.keys), values=values)
+        return ast.Dict(keys=[ast.Constant(wrong_text("key"))], values=[ast.Constant(rng.randint(2, 40))])
     if isinstance(node, ast.Call):
         name = last(node)
         if name == "approx" and len(node.args) == 1 and not node.keywords:
