@@ -1,0 +1,131 @@
+//! Suites of pytest with twins: every form of a test, and work that keeps state or reads what it should give.
+#![cfg(unix)]
+
+mod bench;
+
+use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite};
+use bench::Bench;
+
+/// What pytest makes of these tests and this work.
+#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+async fn by(tests: &str, solution: &str) -> TestReport {
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.py", solution)]).await.unwrap();
+    bench.run(&TestSuite::pytest(tests)).await
+}
+
+#[tokio::test]
+async fn every_usual_way_to_write_a_test_gets_a_twin() {
+    let tests = "import unittest\nimport pytest\nfrom solution import *\n\n\
+        @pytest.mark.parametrize('a, b, expected', [(1, 2, 3), (5, 6, 11), pytest.param(1, 1, 2, id='ones')])\n\
+        def test_rows(a, b, expected):\n    assert add(a, b) == expected, 'a sum'\n\n\
+        def test_loop():\n    for a, expected in [(1, 2), (2, 3)]:\n        assert add(a, 1) == expected\n\n\
+        def test_raises():\n    with pytest.raises(TypeError, match='int') as error:\n        add(1, 'x')\n    assert 'int' in str(error.value)\n\n\
+        def test_truth():\n    assert is_even(4)\n    assert not is_even(3)\n    assert is_even(2) is True\n\n\
+        def test_local():\n    expected = {'a': [1, None], 'b': ()}\n    assert table() == expected\n    assert add(1, 1) in (2, 5)\n\n\
+        def test_files(tmp_path):\n    with open(tmp_path / 'x', 'w') as file:\n        file.write('x')\n        assert add(0.5, 0.5) == pytest.approx(1)\n\n\
+        class TestGroup:\n    def test_empty(self):\n        assert add([], []) == []\n        assert add('', '') == '' and add(-1, 0) == -1\n\n\
+        class Old(unittest.TestCase):\n    def test_old(self):\n        self.assertEqual(add(1, 2), 3)\n        self.assertTrue(is_even(0))\n        \
+        self.assertIn('a', table())\n        with self.assertRaises(TypeError):\n            add(1, 'x')\n";
+    let good = "def add(a, b): return a + b\ndef is_even(n): return n % 2 == 0\ndef table(): return {'a': [1, None], 'b': ()}\n";
+    let report = by(tests, good).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.cases.len()), (EvidenceStrength::Twins, 10), "{}", report.output);
+    let mut ids: Vec<&str> = report.cases.iter().map(|case| case.id.as_str()).collect();
+    ids.truncate(3);
+    assert_eq!(ids[2], "test_solution::test_rows[ones]");
+    assert!(report.cases.iter().any(|case| case.id == "test_solution.TestGroup::test_empty"), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_test_without_a_twin_makes_the_evidence_weak_and_says_so() {
+    for (weak, why) in [
+        ("def test_b():\n    add(1, 2)\n", "test_b: it asserts nothing"),
+        ("def test_b():\n    assert add(1, 2) == add(2, 1)\n", "test_b: what is right is not written out"),
+        ("def test_b():\n    if add(1, 1):\n        assert add(1, 2) == 3\n", "test_b: it may not get to an assertion"),
+        (
+            "import pytest\n@pytest.mark.parametrize('n', [1])\n@mine\ndef test_b(n): assert n == 1\n",
+            "nobody knows what",
+        ),
+    ] {
+        let tests =
+            format!("from solution import add\nmine = lambda f: f\ndef test_a():\n    assert add(1, 2) == 3\n\n{weak}");
+        let report = by(&tests, "def add(a, b): return a + b\n").await;
+        assert!(report.is_pass(), "{weak}: {report:#?}");
+        assert_eq!(report.strength, EvidenceStrength::SameProcess);
+        assert!(report.output.contains(why), "{weak}: {}", report.output);
+    }
+    let unsure = "from solution import add\nfor n in range(2):\n    def test_x(): assert add(1, 2) == 3\n";
+    let report = by(unsure, "def add(a, b): return a + b\n").await;
+    assert!(report.is_pass() && report.output.contains("under a condition"), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::SameProcess);
+}
+
+#[tokio::test]
+async fn only_a_skip_that_a_test_file_marks_leaves_the_total() {
+    let tests = "import pytest\nfrom solution import add\n@pytest.mark.skip(reason='later')\ndef test_later(): assert add(1, 1) == 2\n\
+        def test_a(): assert add(1, 2) == 3\ndef test_b(): assert add(2, 2) == 4\n";
+    let report = by(tests, "def add(a, b): return a + b\n").await;
+    assert_eq!((report.count(TestOutcome::Skipped), report.is_pass()), (1, true), "{report:#?}");
+    assert_eq!(report.strength, EvidenceStrength::Twins, "{}", report.output);
+    let report = by(tests, "import pytest\ndef add(a, b): return 3 if a == 1 else pytest.skip('no')\n").await;
+    assert_eq!((report.count(TestOutcome::Skipped), report.count(TestOutcome::Failed)), (1, 1), "{report:#?}");
+    // Where the test files cannot be read by the test, no mention of a skip in them is what counts.
+    let unsure = "from solution import add\nif True:\n    def test_a(): assert add(1, 2) == 3\n    def test_b(): assert add(2, 2) == 4\n";
+    let report = by(unsure, "import pytest\ndef add(a, b): return 3 if a == 1 else pytest.skip('no')\n").await;
+    assert_eq!(report.count(TestOutcome::Failed), 1, "{report:#?}");
+}
+
+#[tokio::test]
+async fn work_that_keeps_state_is_judged_as_in_one_run() {
+    let tests = "import os\nfrom solution import count\ndef test_first():\n    assert count() == 1\n    assert count() == 2\n\
+        def test_second():\n    assert not os.path.exists('log')\n    assert count(log=True) > 0\n";
+    let good = "n = 0\ndef count(log=False):\n    global n\n    n += 1\n    if log: open('log', 'w').write('x')\n    return n\n";
+    let report = by(tests, good).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+}
+
+#[tokio::test]
+async fn tests_that_build_on_one_another_hold_in_every_copy() {
+    let tests = "import unittest\nimport pytest\nfrom solution import Stack\n\nstack = Stack()\n\n\
+        def test_a_pushes():\n    assert stack.push(7) == 7\n    assert stack.push(8) == 8\n    assert stack.size() == 2\n\n\
+        def test_b_pops():\n    assert stack.pop() == 8\n    with pytest.raises(KeyError):\n        stack.get(3)\n    \
+        for right in [7]:\n        assert stack.pop() == right\n    assert stack.pop() is None\n\n\
+        class TestC(unittest.TestCase):\n    def test_c_is_empty(self):\n        self.assertEqual(stack.size(), 0)\n        \
+        self.assertEqual(stack.push(5), 5)\n        self.assertEqual(stack.pop(), 5)\n\n\
+        def test_d_is_empty_again():\n    assert stack.size() == 0\n";
+    let good = "class Stack:\n    def __init__(self): self.items = []\n    def size(self): return len(self.items)\n    \
+        def push(self, x):\n        self.items.append(x)\n        return x\n    \
+        def pop(self): return self.items.pop() if self.items else None\n    def get(self, key): raise KeyError(key)\n";
+    let report = by(tests, good).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+    let bad = good.replace("return x\n", "return 7\n");
+    let report = by(tests, &bad).await;
+    assert_eq!((report.count(TestOutcome::Passed), report.forgeries.len()), (2, 0), "{report:#?}");
+    // The first assertion that failed is what the test fails by, although it went on.
+    let message =
+        report.cases.iter().find(|case| case.outcome == TestOutcome::Failed).map(|case| case.message.as_str());
+    assert!(message.is_some_and(|message| message.contains("stack.push(8) == 8")), "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_right_value_is_not_told_by_its_looks() {
+    // Work that reads what it should give, and gives it where it looks right.
+    let believer = |looks_right: &str| {
+        format!(
+            "import ast, linecache, sys\ndef f(n):\n    frame = sys._getframe(1)\n    \
+            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)\n    \
+            value = ast.literal_eval(line.split('==')[1].strip())\n    return value if value in {looks_right} else 'no'\n"
+        )
+    };
+    let tests = |right: &dyn Fn(u32) -> String| {
+        let test = |n: u32| format!("def test_{n}():\n    assert f({n}) == {}\n\n", right(n));
+        "from solution import f\n\n".to_owned() + &(0..16).map(test).collect::<String>()
+    };
+    let words = tests(&|n| format!("{:?}", ["Fizz", "Buzz", "FizzBuzz"][n as usize % 3]));
+    let bits = tests(&|n| (n % 2).to_string());
+    for (tests, work) in [(words, believer("('Fizz', 'Buzz', 'FizzBuzz')")), (bits, believer("(0, 1)"))] {
+        let report = by(&tests, &work).await;
+        assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
+    }
+}
