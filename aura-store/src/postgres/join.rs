@@ -1,10 +1,14 @@
-//! Joins callers that come at the same time: while as many batches as may be under way are being committed, the next one forms, and
-//! each caller is answered after the commit that its item was in. There is no timer: who comes alone is served at once.
+//! Joins callers that come at the same time: while a batch has its turn the next one forms, and each caller is answered after the commit
+//! that its item was in. There is no timer: who comes alone is served at once.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use aura_core::{StoreError, contract::store::Each};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Most items that one transaction takes.
 const MOST: usize = 512;
@@ -15,19 +19,40 @@ type Batch<'a, O> = Pin<Box<dyn Future<Output = Result<Each<O>, StoreError>> + S
 /// A verb whose single callers are joined.
 pub(super) struct Join<I, O>(mpsc::UnboundedSender<(I, Answer<O>)>);
 
-impl<I: Send + 'static, O: Send + 'static> Join<I, O> {
-    /// Joins the callers of `verb`, `at_once` batches of them at the same time, until nobody can call any more. Must be made within a
-    /// runtime.
+/// A batch's turn: the next batch begins when it has ended, or was dropped.
+#[derive(Default)]
+pub(super) struct Turn(Mutex<Option<OwnedSemaphorePermit>>);
+
+impl Turn {
+    /// The next batch may begin, while this one still waits for something.
+    pub(super) fn end(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl<I: Send + Sync + 'static, O: Send + 'static> Join<I, O> {
+    /// Joins the callers of `verb`, a batch of them at a time, until nobody can call any more. Must be made within a runtime.
     pub(super) fn of<C: Send + Sync + 'static>(
         core: Arc<C>,
-        at_once: usize,
         verb: impl for<'a> Fn(&'a C, &'a [I]) -> Batch<'a, O> + Send + Sync + 'static,
-    ) -> Self
-    where
-        I: Sync,
-    {
+    ) -> Self {
+        Self::in_turns(core, move |core, items, turn| {
+            let done = verb(core, items);
+            Box::pin(async move {
+                let outcome = done.await;
+                turn.end();
+                outcome
+            })
+        })
+    }
+
+    /// The same for a verb that may say itself when its turn ends.
+    pub(super) fn in_turns<C: Send + Sync + 'static>(
+        core: Arc<C>,
+        verb: impl for<'a> Fn(&'a C, &'a [I], Turn) -> Batch<'a, O> + Send + Sync + 'static,
+    ) -> Self {
         let (send, mut receive) = mpsc::unbounded_channel::<(I, Answer<O>)>();
-        let (verb, turns) = (Arc::new(verb), Arc::new(Semaphore::new(at_once)));
+        let (verb, turns) = (Arc::new(verb), Arc::new(Semaphore::new(1)));
         tokio::spawn(async move {
             let mut waiting = Vec::new();
             // Callers are as many as are waiting for their answers, so the channel cannot grow without end.
@@ -35,11 +60,8 @@ impl<I: Send + 'static, O: Send + 'static> Join<I, O> {
                 && receive.recv_many(&mut waiting, MOST).await > 0
             {
                 let (items, callers): (Vec<I>, Vec<Answer<O>>) = waiting.drain(..).unzip();
-                let (core, verb) = (Arc::clone(&core), Arc::clone(&verb));
-                tokio::spawn(async move {
-                    answer(verb(&core, &items).await, callers);
-                    drop(turn);
-                });
+                let (core, verb, turn) = (Arc::clone(&core), Arc::clone(&verb), Turn(Mutex::new(Some(turn))));
+                tokio::spawn(async move { answer(verb(&core, &items, turn).await, callers) });
             }
         });
         Self(send)
@@ -84,8 +106,6 @@ fn same(error: &StoreError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
-    use tokio::sync::Semaphore;
 
     /// Doubles numbers, and remembers in which batches they came; each batch needs a permit.
     struct Doubler {
@@ -98,31 +118,38 @@ mod tests {
         Arc::new(Doubler { batches: Mutex::default(), permits: Semaphore::new(0), started: Semaphore::new(0) })
     }
 
-    fn join(core: &Arc<Doubler>, at_once: usize) -> Join<u32, u32> {
-        Join::of(Arc::clone(core), at_once, |core, items| {
+    /// Its turns end at once when they are `short`.
+    fn join(core: &Arc<Doubler>, short: bool) -> Arc<Join<u32, u32>> {
+        Arc::new(Join::in_turns(Arc::clone(core), move |core, items, turn| {
             Box::pin(async move {
                 core.batches.lock().unwrap().push(items.to_vec());
+                if short {
+                    turn.end();
+                }
                 core.started.add_permits(1);
                 core.permits.acquire().await.unwrap().forget();
+                drop(turn);
                 if items.contains(&13) {
                     return Err(StoreError::Unavailable { message: "13".to_owned(), source: None });
                 }
                 Ok(items.iter().map(|n| Ok(n * 2)).collect())
             })
-        })
+        }))
+    }
+
+    /// Asks for this number while others do.
+    fn ask(join: &Arc<Join<u32, u32>>, n: u32) -> tokio::task::JoinHandle<Result<u32, StoreError>> {
+        let join = Arc::clone(join);
+        tokio::spawn(async move { join.one(n).await })
     }
 
     #[tokio::test]
-    async fn who_comes_while_a_batch_is_committed_is_in_the_next_one() {
+    async fn who_comes_while_a_batch_has_its_turn_is_in_the_next_one() {
         let core = doubler();
-        let join = Arc::new(join(&core, 1));
-        let ask = |n: u32| {
-            let join = Arc::clone(&join);
-            tokio::spawn(async move { join.one(n).await })
-        };
-        let first = ask(1);
+        let join = join(&core, false);
+        let first = ask(&join, 1);
         core.started.acquire().await.unwrap().forget();
-        let others: Vec<_> = (2..6).map(ask).collect();
+        let others: Vec<_> = (2..6).map(|n| ask(&join, n)).collect();
         tokio::task::yield_now().await;
         core.permits.add_permits(2);
         assert_eq!(first.await.unwrap().unwrap(), 2);
@@ -133,31 +160,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn as_many_batches_as_may_run_at_once_do() {
+    async fn a_batch_whose_turn_has_ended_may_still_wait_while_the_next_one_begins() {
         let core = doubler();
-        let join = Arc::new(join(&core, 2));
+        let join = join(&core, true);
         let mut asked = Vec::new();
-        for n in 1..5 {
-            let join = Arc::clone(&join);
-            asked.push(tokio::spawn(async move { join.one(n).await }));
-            if n < 3 {
-                core.started.acquire().await.unwrap().forget();
-            }
+        for n in 1..4 {
+            asked.push(ask(&join, n));
+            core.started.acquire().await.unwrap().forget();
         }
-        tokio::task::yield_now().await;
-        assert_eq!(*core.batches.lock().unwrap(), [[1], [2]]);
+        assert_eq!(*core.batches.lock().unwrap(), [[1], [2], [3]]);
         core.permits.add_permits(3);
         for (n, answer) in (1..).zip(asked) {
             assert_eq!(answer.await.unwrap().unwrap(), n * 2);
         }
-        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![2], vec![3, 4]]);
     }
 
     #[tokio::test]
     async fn when_a_batch_fails_each_of_its_callers_hears_why() {
         let core = doubler();
         core.permits.add_permits(1);
-        let join = join(&core, 1);
+        let join = join(&core, false);
         let (a, b) = tokio::join!(join.one(13), join.one(1));
         assert!(a.unwrap_err().is_retryable());
         assert_eq!(b.unwrap_err().to_string(), "the store cannot be used now: 13");

@@ -41,6 +41,8 @@ pub(super) struct Write<'s> {
     pub(super) moves: Moves,
     /// What is written at the end.
     pub(super) trail: Trail,
+    /// The end of the audit log, where the first statement has locked it and written what `moves` would.
+    head: Option<PgRow>,
     /// What was put into the queue with a number that scans may have passed.
     back: HashMap<Scan, i64>,
     /// In which run of the server it writes.
@@ -89,7 +91,8 @@ impl Core {
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        let mut write = Write { core: self, tx, action, now, moves, trail, back: HashMap::new(), server_run };
+        let mut write =
+            Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run };
         write.name_run().await?;
         Ok((Some(write), rows))
     }
@@ -98,6 +101,11 @@ impl Core {
 impl Write<'_> {
     fn prepared<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         statement.persistent(!self.core.pooled)
+    }
+
+    /// This row of the first statement is the end of the audit log, which is locked now, and what `moves` would write is written.
+    pub(super) fn has_head(&mut self, head: PgRow) {
+        self.head = Some(head);
     }
 
     /// Runs a statement; answers with the number of rows it changed.
@@ -156,7 +164,10 @@ impl Write<'_> {
         let moves = std::mem::take(&mut self.moves);
         let to = moves.to();
         let trail = std::mem::take(&mut self.trail);
-        let head = moves.write(&mut self, !trail.is_empty()).await?;
+        let head = match self.head.take() {
+            None => moves.write(&mut self, !trail.is_empty()).await?,
+            head => head,
+        };
         let last = trail.write(&mut self, head).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
         for (scan, number) in self.back {

@@ -33,7 +33,10 @@ use aura_core::{
 };
 use chrono::{DateTime, Utc};
 
-use super::{Core, PgStore, join::Join};
+use super::{
+    Core, PgStore,
+    join::{Join, Turn},
+};
 
 /// Verbs that many call at the same time, each for one job or one PRD: they are joined. Who brings several items has a batch
 /// already.
@@ -56,19 +59,20 @@ impl Joins {
     /// Must be made within a runtime.
     pub(super) fn new(core: &Arc<Core>) -> Self {
         Self {
-            // Much of it is done before its turn at the end of the audit log comes.
-            submit: Join::of(Arc::clone(core), 2, |core, items| Box::pin(submit::submit(core, items))),
-            claim: Join::of(Arc::clone(core), 1, |core, items| Box::pin(claim::claim_any(core, items))),
-            heartbeat: Join::of(Arc::clone(core), 1, |core, items| Box::pin(lease::heartbeat(core, items))),
-            report: Join::of(Arc::clone(core), 1, |core, items| Box::pin(report::report(core, items))),
-            artifacts: Join::of(Arc::clone(core), 1, |core, items| Box::pin(super::runs::add_artifacts(core, items))),
-            judge: Join::of(Arc::clone(core), 1, |core, items| Box::pin(super::runs::judge(core, items))),
-            settle: Join::of(Arc::clone(core), 1, |core, items| Box::pin(settle::settle(core, items))),
-            job: Join::of(Arc::clone(core), 1, |core, ids| Box::pin(list::each_job(core, ids))),
-            prd: Join::of(Arc::clone(core), 1, |core, ids| Box::pin(list::each_prd(core, ids))),
-            jobs_of: Join::of(Arc::clone(core), 1, |core, prds| Box::pin(list::of_each_prd(core, prds))),
-            runs: Join::of(Arc::clone(core), 1, |core, ids| Box::pin(super::runs::of_each_job(core, ids))),
-            pieces: Join::of(Arc::clone(core), 1, |core, ids| Box::pin(super::runs::pieces_of_each_job(core, ids))),
+            submit: Join::in_turns(Arc::clone(core), |core, items, turn| {
+                Box::pin(async move { submit::submit(core, items, &turn).await })
+            }),
+            claim: Join::of(Arc::clone(core), |core, items| Box::pin(claim::claim_any(core, items))),
+            heartbeat: Join::of(Arc::clone(core), |core, items| Box::pin(lease::heartbeat(core, items))),
+            report: Join::of(Arc::clone(core), |core, items| Box::pin(report::report(core, items))),
+            artifacts: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::add_artifacts(core, items))),
+            judge: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::judge(core, items))),
+            settle: Join::of(Arc::clone(core), |core, items| Box::pin(settle::settle(core, items))),
+            job: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_job(core, ids))),
+            prd: Join::of(Arc::clone(core), |core, ids| Box::pin(list::each_prd(core, ids))),
+            jobs_of: Join::of(Arc::clone(core), |core, prds| Box::pin(list::of_each_prd(core, prds))),
+            runs: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::of_each_job(core, ids))),
+            pieces: Join::of(Arc::clone(core), |core, ids| Box::pin(super::runs::pieces_of_each_job(core, ids))),
         }
     }
 }
@@ -85,7 +89,7 @@ impl JobStore for PgStore {
     async fn submit(&self, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
         match prds {
             [one] if self.is_joined() => Ok(vec![self.joins.submit.one(one.clone()).await]),
-            many => submit::submit(&self.core, many).await,
+            many => submit::submit(&self.core, many, &Turn::default()).await,
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     super::{
         Core,
         error::is_duplicate,
+        join::Turn,
         row::{Named, each},
         value,
         write::{Answers, Statement, Write, again},
@@ -24,13 +25,14 @@ use super::{
 
 const ACTION: &str = "store PRDs";
 
-pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+/// Its `turn` ends when the transaction has: the next batch need not wait for the disk.
+pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> Result<Each<Submitted>, StoreError> {
     // Of those without a key none is there yet, nearly always: that takes two thirds of the time, and fails as a whole where one is.
     let is_new = |record: &NewPrdRecord| {
         record.request.idempotency_key.is_none() && record.pinned.is_none_or(|model| core.known_name(model).is_some())
     };
     if core.term.is_none() && !prds.is_empty() && prds.iter().all(is_new) {
-        match again(|| submit_new_ones(core, prds)).await {
+        match again(|| submit_new_ones(core, prds, turn)).await {
             Err(error) if is_duplicate(&error) => {}
             outcome => return outcome,
         }
@@ -59,14 +61,19 @@ fn taken(record: &NewPrdRecord) -> StoreError {
 }
 
 /// Stores PRDs of which none is there yet, each for a model that is known or for any.
-async fn submit_new_ones(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+async fn submit_new_ones(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> Result<Each<Submitted>, StoreError> {
     let new = Columns::of(prds, &(0..prds.len()).collect::<Vec<_>>())?;
-    let (write, rows) = core.write_from(ACTION, new.statement(NEW_ONES, core.given_now())).await?;
-    let Some(mut write) = write else { return Answers::of(prds.len()).all() };
+    let (write, mut rows) = core.write_from(ACTION, new.statement(NEW_ONES, core.given_now())).await?;
     let mut answers = Answers::of(prds.len());
-    made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
+    let (Some(mut write), Some(head)) = (write, rows.pop()) else { return answers.all() };
+    write.has_head(head);
+    made(&mut write, prds, &new.items(), &mut answers);
     answer_known(&mut write, prds, &mut answers).await?;
-    write.commit().await?;
+    let end = async {
+        turn.end();
+        Ok(())
+    };
+    write.commit_and(end).await?;
     answers.all()
 }
 
@@ -121,7 +128,7 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
     Ok(pinned.into_iter().filter(|model| !names.contains_key(model)).collect())
 }
 
-/// Jobs get their places in the order in which they came.
+/// All or none of them. Jobs get their places in the order in which they came; the end of the audit log is asked for last.
 const NEW_ONES: &str = "
     WITH at AS MATERIALIZED (
         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
@@ -131,14 +138,24 @@ const NEW_ONES: &str = "
             AS new (id, prd, project, role, attempts, pinned)
     ), with_jobs AS (
         INSERT INTO jobs (id, prd_id, seq, project_id, role, max_attempts, pinned_model, created_at, updated_at)
-        SELECT id, prd, seq, project, role, attempts, pinned, now, now FROM new_jobs
+        SELECT id, prd, seq, project, role, attempts, pinned, now, now FROM new_jobs RETURNING 1
     ), queued AS (
-        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, now FROM new_jobs
+        INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, now FROM new_jobs RETURNING 1
+    ), made AS (
+        INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
+        SELECT id, request::json, key, now, jobs::uuid[]
+        FROM at, unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
+        RETURNING id, jobs
+    ), handed AS (
+        INSERT INTO handed_in (prds) SELECT array_agg(id) FROM made WHERE jobs = '{}' HAVING count(*) > 0 RETURNING 1
+    ), totals AS (
+        INSERT INTO job_totals (status, model, jobs) SELECT 'QUEUED', 0, count(*) FROM new_jobs HAVING count(*) > 0 RETURNING 1
+    ), kept AS (
+        SELECT (SELECT count(*) FROM with_jobs) + (SELECT count(*) FROM queued) + (SELECT count(*) FROM made)
+            + (SELECT count(*) FROM handed) + (SELECT count(*) FROM totals) AS rows
     )
-    INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
-    SELECT id, request::json, key, now, jobs::uuid[]
-    FROM at, unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
-    RETURNING id, created_at AS now, (SELECT name FROM server_run) AS run";
+    SELECT now, (SELECT name FROM server_run) AS run, seq, encode(hash, 'hex') AS hash
+    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM lock_audit_head() WHERE kept.rows >= 0 OFFSET 0) AS head";
 
 /// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
 const ANY: &str = "
@@ -208,6 +225,13 @@ impl Columns {
         let query = query.bind(&self.ids).bind(&self.requests).bind(&self.keys).bind(&self.jobs);
         let query = query.bind(&self.job_ids).bind(&self.of).bind(&self.projects).bind(&self.roles);
         query.bind(&self.attempts).bind(&self.pinned)
+    }
+
+    /// The items, in order.
+    fn items(&self) -> Vec<usize> {
+        let mut items: Vec<usize> = self.items.values().copied().collect();
+        items.sort_unstable();
+        items
     }
 
     /// The items that these rows name, in order.
