@@ -109,6 +109,26 @@ async fn tests_that_build_on_one_another_hold_in_every_copy() {
 }
 
 #[tokio::test]
+async fn what_every_copy_begins_with_is_no_way_out() {
+    let test =
+        |n: u32| format!("def test_{n}():\n    assert f({n}, 1) == {}\n    assert f({n}, 2) == {}\n\n", n + 1, n + 2);
+    let tests = "from solution import f\n\n".to_owned() + &(5..15).map(test).collect::<String>();
+    for work in [
+        // No failure gets out of a copy.
+        "import sys\ndef f(a, b):\n    globals = sys._getframe(1).f_globals\n    \
+         globals['_EveryAssertion'].__exit__ = lambda *of: True\n    return 0\n",
+        // None is kept.
+        "import sys\nclass Lost(list):\n    def append(self, x): pass\ndef f(a, b):\n    \
+         sys._getframe(1).f_locals['_every'].failed = Lost()\n    return 0\n",
+    ] {
+        let report = by(&tests, work).await;
+        assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
+    }
+    let honest = by(&tests, "def f(a, b): return a + b\n").await;
+    assert!(honest.is_pass() && honest.strength == EvidenceStrength::Twins, "{honest:#?}");
+}
+
+#[tokio::test]
 async fn a_right_value_is_not_told_by_its_looks() {
     // Work that reads what it should give, and gives it where it looks right.
     let believer = |looks_right: &str| {
