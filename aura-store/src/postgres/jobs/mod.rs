@@ -84,12 +84,13 @@ impl PgStore {
     }
 }
 
+/// A batch's future is large and stands in a box of its own, so that the usual caller, who brings one item, does not move it about.
 #[async_trait]
 impl JobStore for PgStore {
     async fn submit(&self, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
         match prds {
             [one] if self.is_joined() => Ok(vec![self.joins.submit.one(one.clone()).await]),
-            many => submit::submit(&self.core, many, &Turn::default()).await,
+            many => Box::pin(submit::submit(&self.core, many, &Turn::default())).await,
         }
     }
 
@@ -161,10 +162,10 @@ impl JobStore for PgStore {
         match claim.wanted {
             Wanted::Any { .. } if self.is_joined() => self.joins.claim.one(claim.clone()).await,
             Wanted::Any { .. } => {
-                let mut answers = claim::claim_any(&self.core, std::slice::from_ref(claim)).await?;
+                let mut answers = Box::pin(claim::claim_any(&self.core, std::slice::from_ref(claim))).await?;
                 answers.pop().unwrap_or_else(|| Ok(Vec::new()))
             }
-            Wanted::Job(id) => claim::claim_job(&self.core, claim, id).await,
+            Wanted::Job(id) => Box::pin(claim::claim_job(&self.core, claim, id)).await,
         }
     }
 
@@ -173,7 +174,7 @@ impl JobStore for PgStore {
             [one] if self.is_joined() => Ok(vec![self.joins.heartbeat.one((one.clone(), lease)).await]),
             many => {
                 let beats: Vec<_> = many.iter().map(|proof| (proof.clone(), lease)).collect();
-                lease::heartbeat(&self.core, &beats).await
+                Box::pin(lease::heartbeat(&self.core, &beats)).await
             }
         }
     }
@@ -181,7 +182,7 @@ impl JobStore for PgStore {
     async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
         match reports {
             [one] if self.is_joined() => Ok(vec![self.joins.report.one(one.clone()).await]),
-            many => report::report(&self.core, many).await,
+            many => Box::pin(report::report(&self.core, many)).await,
         }
     }
 
@@ -200,7 +201,7 @@ impl JobStore for PgStore {
     async fn settle(&self, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
         match verdicts {
             [one] if self.is_joined() => Ok(vec![self.joins.settle.one(one.clone()).await]),
-            many => settle::settle(&self.core, many).await,
+            many => Box::pin(settle::settle(&self.core, many)).await,
         }
     }
 

@@ -32,7 +32,7 @@ impl RunStore for PgStore {
             [one] if self.is_joined() => Ok(vec![self.joins.artifacts.one((one.clone(), extend_to)).await]),
             many => {
                 let many: Vec<_> = many.iter().map(|batch| (batch.clone(), extend_to)).collect();
-                artifacts::add(&self.core, &many).await
+                Box::pin(artifacts::add(&self.core, &many)).await
             }
         }
     }
@@ -44,7 +44,7 @@ impl RunStore for PgStore {
     async fn judge(&self, judgements: &[Judgement]) -> Result<Each<RunId>, StoreError> {
         match judgements {
             [one] if self.is_joined() => Ok(vec![self.joins.judge.one(one.clone()).await]),
-            many => judge::judge(&self.core, many).await,
+            many => Box::pin(judge::judge(&self.core, many)).await,
         }
     }
 
