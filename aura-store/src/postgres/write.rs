@@ -72,7 +72,9 @@ impl Core {
             Some(term) => duties::within_term(term, self.given_now()),
         };
         let (write, _) = self.write_from(action, query).await?;
-        write.ok_or_else(|| self.is_over())
+        let mut write = write.ok_or_else(|| self.is_over())?;
+        write.name_run().await?;
+        Ok(write)
     }
 
     /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, and the server's run, `run`; without a row
@@ -91,9 +93,7 @@ impl Core {
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        let mut write =
-            Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run };
-        write.name_run().await?;
+        let write = Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run };
         Ok((Some(write), rows))
     }
 }

@@ -17,6 +17,7 @@ use super::{
         error::is_duplicate,
         join::Turn,
         row::{Named, each},
+        trail::Trail,
         value,
         write::{Answers, Statement, Write, again},
     },
@@ -33,8 +34,9 @@ pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> R
     };
     if core.term.is_none() && !prds.is_empty() && prds.iter().all(is_new) {
         match again(|| submit_new_ones(core, prds, turn)).await {
-            Err(error) if is_duplicate(&error) => {}
-            outcome => return outcome,
+            Ok(Some(answers)) => return Ok(answers),
+            Err(error) if !is_duplicate(&error) => return Err(error),
+            Ok(None) | Err(_) => {}
         }
     }
     match again(|| submit_any(core, prds)).await {
@@ -45,7 +47,7 @@ pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> R
                 match again(|| submit_any(core, std::slice::from_ref(record))).await {
                     Ok(answer) => answers.extend(answer),
                     Err(error) if is_duplicate(&error) => answers.push(Err(taken(record))),
-                    Err(error) => return Err(error),
+                    Err(error) => answers.push(Err(error)),
                 }
             }
             Ok(answers)
@@ -60,21 +62,34 @@ fn taken(record: &NewPrdRecord) -> StoreError {
     StoreError::conflict("PRD", record.id, format!("one of its jobs exists already: {}", jobs.join(", ")))
 }
 
-/// Stores PRDs of which none is there yet, each for a model that is known or for any.
-async fn submit_new_ones(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> Result<Each<Submitted>, StoreError> {
+/// Stores PRDs of which none is there yet, each for a model that is known or for any; nothing where that cannot be done in one go.
+async fn submit_new_ones(
+    core: &Core,
+    prds: &[NewPrdRecord],
+    turn: &Turn,
+) -> Result<Option<Each<Submitted>>, StoreError> {
     let new = Columns::of(prds, &(0..prds.len()).collect::<Vec<_>>())?;
+    if new.ids.len() < prds.len() {
+        return Ok(None);
+    }
+    // Nobody else can append while the end of the audit log is held: what can be made ready is.
+    let mut trail = Trail::default();
+    prds.iter().for_each(|record| leave_trail(&mut trail, record));
     let (write, mut rows) = core.write_from(ACTION, new.statement(NEW_ONES, core.given_now())).await?;
-    let mut answers = Answers::of(prds.len());
-    let (Some(mut write), Some(head)) = (write, rows.pop()) else { return answers.all() };
+    let (Some(mut write), Some(head)) = (write, rows.pop()) else { return Ok(None) };
+    if write.server_run.is_none() {
+        // Who names the run has others wait, and must not hold the end of the log meanwhile.
+        return Ok(None);
+    }
     write.has_head(head);
-    made(&mut write, prds, &new.items(), &mut answers);
-    answer_known(&mut write, prds, &mut answers).await?;
-    let end = async {
+    write.trail = trail;
+    prds.iter().for_each(|record| count(&mut write, record));
+    let (now, end) = (write.now, async {
         turn.end();
         Ok(())
-    };
+    });
     write.commit_and(end).await?;
-    answers.all()
+    Ok(Some(prds.iter().map(|record| Ok(submitted(record, now))).collect()))
 }
 
 /// Stores PRDs of which some may be there, by id or by key.
@@ -100,23 +115,25 @@ async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted
 fn made(write: &mut Write<'_>, prds: &[NewPrdRecord], items: &[usize], answers: &mut Answers<Submitted>) {
     for &item in items {
         let Some(record) = prds.get(item) else { continue };
-        for _ in &record.jobs {
-            write.moves.made(JobStatus::Queued);
-        }
-        if record.jobs.is_empty() {
-            // It has to be looked at too, although no job will be handed in.
-            write.moves.assess_later(record.id);
-        }
-        leave_trail(write, record);
-        let prd = Prd {
-            id: record.id,
-            request: record.request.clone(),
-            jobs: record.jobs.clone(),
-            created_at: write.now,
-            verdict: None,
-        };
-        answers.set(item, Ok(Submitted { prd, created: true }));
+        count(write, record);
+        leave_trail(&mut write.trail, record);
+        answers.set(item, Ok(submitted(record, write.now)));
     }
+}
+
+fn count(write: &mut Write<'_>, record: &NewPrdRecord) {
+    for _ in &record.jobs {
+        write.moves.made(JobStatus::Queued);
+    }
+    if record.jobs.is_empty() {
+        // It has to be looked at too, although no job will be handed in.
+        write.moves.assess_later(record.id);
+    }
+}
+
+fn submitted(record: &NewPrdRecord, created_at: DateTime<Utc>) -> Submitted {
+    let (request, jobs) = (record.request.clone(), record.jobs.clone());
+    Submitted { prd: Prd { id: record.id, request, jobs, created_at, verdict: None }, created: true }
 }
 
 async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<HashSet<ModelId>, StoreError> {
@@ -227,13 +244,6 @@ impl Columns {
         query.bind(&self.attempts).bind(&self.pinned)
     }
 
-    /// The items, in order.
-    fn items(&self) -> Vec<usize> {
-        let mut items: Vec<usize> = self.items.values().copied().collect();
-        items.sort_unstable();
-        items
-    }
-
     /// The items that these rows name, in order.
     fn items_of(&self, rows: &[PgRow]) -> Result<Vec<usize>, StoreError> {
         let made: Vec<Uuid> = each(rows, |row| Named::new("PRD", row).get("id"))?;
@@ -258,14 +268,14 @@ fn literal(jobs: &[JobId]) -> String {
 }
 
 /// One entry names the PRD's jobs. It is filed under the first of them, where the view of their histories finds it.
-fn leave_trail(write: &mut Write<'_>, record: &NewPrdRecord) {
+fn leave_trail(trail: &mut Trail, record: &NewPrdRecord) {
     let NewPrdRecord { id, request, jobs, .. } = record;
     let submitter = Actor::submitter();
     let details =
         json!({ "prd_id": id, "jobs": jobs, "title": request.headline(), "role": request.role, "plan": request.plan });
     match jobs.first() {
-        Some(first) => write.trail.both(&submitter, *first, Action::PrdSubmitted, details),
-        None => write.trail.entry(&submitter, Action::PrdSubmitted, details),
+        Some(first) => trail.both(&submitter, *first, Action::PrdSubmitted, details),
+        None => trail.entry(&submitter, Action::PrdSubmitted, details),
     }
 }
 
