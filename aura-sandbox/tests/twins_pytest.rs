@@ -118,8 +118,7 @@ async fn what_every_copy_begins_with_is_no_way_out() {
         "import sys\ndef f(a, b):\n    globals = sys._getframe(1).f_globals\n    \
          globals['_EveryAssertion'].__exit__ = lambda *of: True\n    return 0\n",
         // None is kept.
-        "import sys\nclass Lost(list):\n    def append(self, x): pass\ndef f(a, b):\n    \
-         sys._getframe(1).f_locals['_every'].failed = Lost()\n    return 0\n",
+        "import sys\ndef f(a, b):\n    sys._getframe(1).f_locals['_every'].goes_on = lambda *of: True\n    return 0\n",
     ] {
         let report = by(&tests, work).await;
         assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
@@ -148,4 +147,65 @@ async fn a_right_value_is_not_told_by_its_looks() {
         let report = by(&tests, &work).await;
         assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
     }
+}
+
+#[tokio::test]
+async fn honest_bad_work_is_not_accused_for_what_is_right_elsewhere() {
+    let tests = "import pytest\nfrom solution import fib\n\n@pytest.mark.parametrize('n, want', \
+        [(0, 0), (1, 1), (2, 1), (3, 2), (4, 3), (5, 5), (10, 55)])\ndef test_fib(n, want):\n    assert fib(n) == want\n";
+    let fib = "def fib(n):\n    a, b = 0, 1\n    for _ in range(n): a, b = b, a + b\n    return a\n";
+    let good = by(tests, fib).await;
+    assert!(good.is_pass() && good.strength == EvidenceStrength::Twins, "{good:#?}");
+    for bad in ["def fib(n): return 0\n", &fib.replace("return a", "return b")] {
+        let report = by(tests, bad).await;
+        assert!(report.forgeries.is_empty() && !report.is_pass(), "{report:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_never_end_behind_a_failed_assertion_is_a_failure_of_one_test() {
+    let tests = "import queue\nfrom solution import fill\n\ndef test_fill():\n    q = queue.Queue()\n    fill(q)\n    \
+        assert q.qsize() == 2\n    assert q.get() == 7\n\ndef test_other():\n    assert fill(None) == 3\n";
+    let report = by(tests, "def fill(q): return 3\n").await;
+    assert_eq!((report.count(TestOutcome::Passed), report.count(TestOutcome::Failed)), (1, 1), "{report:#?}");
+    assert!(report.forgeries.is_empty());
+}
+
+#[tokio::test]
+async fn tests_that_look_at_what_came_before_hold_for_good_work() {
+    let work = "n = 0\ndef count():\n    global n\n    n += 1\n    return n\ndef bad(): raise ValueError(n)\n";
+    let tests = "import unittest\nimport pytest\nfrom solution import count, bad\n\n\
+        def test_rows():\n    for want in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]:\n        assert count() == want\n\n\
+        def test_after():\n    assert count() == 13 and count() == 14\n    with pytest.raises(ValueError) as e:\n        bad()\n    \
+        got = e.value.args\n    assert count() == 15\n\n\
+        def test_assigned():\n    e = pytest.raises(ValueError, bad)\n    assert count() == 16\n\n\
+        class TestOld(unittest.TestCase):\n    def test_1_first(self):\n        self.assertEqual(count(), 17)\n    \
+        def test_3_last(self):\n        self.assertEqual(count(), 19)\n    def test_2_next(self):\n        self.assertEqual(count(), 18)\n";
+    let report = by(tests, work).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+}
+
+#[tokio::test]
+async fn odd_tests_mean_in_a_copy_what_they_mean() {
+    let work = "import functools\nclass IndexError(ValueError): pass\ndef mean(): return 40.0\ndef sign(k): return (-1) ** k\n\
+        def check(n): raise IndexError(n) if n else ValueError(n)\n\
+        def deco(f):\n    @functools.wraps(f)\n    def inner(): return f()\n    return inner\n";
+    let tests = "import unittest\nimport pytest\nfrom solution import *\nfrom solution import IndexError\n\n\
+        class TestMean(unittest.TestCase):\n    def test_close(self):\n        self.assertAlmostEqual(mean(), 5, delta=40)\n        \
+        self.assertAlmostEqual(mean(), 40.0)\n\n\
+        def test_sign():\n    for k in [2, 3]:\n        assert sign(k) == (-1) ** k\n\n\
+        @deco\ndef greet():\n    \"\"\"Hello.\"\"\"\n\ndef test_doc():\n    assert greet.__doc__ == 'Hello.'\n\n\
+        def test_value():\n    with pytest.raises(ValueError):\n        check(0)\n\n\
+        def test_also_value():\n    with pytest.raises(ValueError):\n        check(1)\n\n\
+        def test_message():\n    with pytest.raises(AssertionError, match='boom'):\n        assert False, 'boom'\n";
+    for _ in 0..3 {
+        let report = by(tests, work).await;
+        assert!(report.is_pass(), "{report:#?}");
+    }
+    let twice = "from solution import sign\ndef test_a(): assert sign(1) == 1\ndef test_a(): assert sign(1) == -1\n";
+    let report = by(twice, work).await;
+    assert!(report.is_pass() && report.output.contains("two tests called test_a"), "{report:#?}");
+    let helper = "from solution import sign\ndef is_right(x, y): assert x == y\ndef test_a():\n    assert sign(2) == 1\n    is_right(sign(3), -1)\n";
+    let report = by(helper, work).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::SameProcess, "{report:#?}");
 }

@@ -250,7 +250,7 @@ impl Suite<'_> {
             wrong.iter().for_each(|edit| add(test.file, edit.clone()));
             twins.push(made.map(|(site, (wrong, kind))| {
                 let text = self.pristine.get(test.file).map(|file| file.text.as_str()).unwrap_or_default();
-                Twin { kind, expects: shown(text, site.statement, &wrong) }
+                Twin { kind, rows: Vec::new(), expects: shown(text, site.statement, &wrong) }
             }));
         }
         let files = self.pristine.iter().zip(edits).map(|(file, edits)| {

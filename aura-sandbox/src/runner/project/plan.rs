@@ -58,8 +58,18 @@ pub(super) struct PlannedRun {
 #[derive(Debug, Deserialize)]
 pub(super) struct Twin {
     pub(super) kind: Kind,
+    /// What is wrong in each row of a table whose rows are tests of their own; else empty.
+    #[serde(default)]
+    pub(super) rows: Vec<Kind>,
     /// Its changed line.
     pub(super) expects: String,
+}
+
+impl Twin {
+    /// What is wrong in this one of so many rows.
+    pub(super) fn kind_of(&self, row: usize, rows: usize) -> Kind {
+        self.rows.get(row).copied().filter(|_| rows == self.rows.len()).unwrap_or(self.kind)
+    }
 }
 
 /// What is wrong with a twin.

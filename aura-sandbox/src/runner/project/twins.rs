@@ -7,11 +7,14 @@ use aura_core::{EvidenceStrength, TestCase, TestOutcome};
 use super::{
     ids::Sorted,
     not_skipped,
-    plan::{Kind, Plan, Planned, Twin},
+    plan::{Kind, Plan, Planned},
 };
 
 /// How many failed tests may have a twin that passed without an accusation: bad work may give the one wrong value that a twin expects.
 const COINCIDENCES: usize = 1;
+/// One more may for so many failed tests: of 118 values close to the right one, a twin expects one. Who guesses which copies to believe has
+/// one in two.
+const FOR_ONE_MORE: usize = 20;
 /// How many reasons for weak evidence are told.
 const TOLD: usize = 5;
 
@@ -32,7 +35,7 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     let (mut cases, mut forgeries, mut weak, mut twisted) = (strays(runs), Vec::new(), Vec::new(), Vec::new());
     // Tests that passed in both forms, of which one may be true now and the other one then.
     let mut both: Vec<(usize, String)> = Vec::new();
-    let mut proven = 0_usize;
+    let (mut proven, mut chances) = (0_usize, 0_usize);
     for (number, test) in plan.tests.iter().enumerate() {
         let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
         let mut tried = 0_usize;
@@ -45,12 +48,14 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
             if own.len() != copies.len() {
                 doubt.get_or_insert_with(|| "its parameters differ from run to run".to_owned());
             }
-            for (own, copy) in own.iter().zip(copies) {
+            for (row, (own, copy)) in own.iter().zip(copies).enumerate() {
+                let kind = twin.kind_of(row, copies.len());
+                chances += usize::from(kind == Kind::Value && is_failure(own));
                 match (own.outcome, copy.outcome) {
                     (TestOutcome::Passed, TestOutcome::Passed) => {
                         let said =
                             format!("{} passed also where it expected something wrong: {}", test.id, twin.expects);
-                        match twin.kind {
+                        match kind {
                             Kind::Value => forgeries.push(said),
                             Kind::Other | Kind::Raises => both.push((number, said)),
                             Kind::Needle => {
@@ -58,13 +63,13 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
                             }
                         }
                     }
-                    (TestOutcome::Failed | TestOutcome::Error, TestOutcome::Passed) if twin.kind == Kind::Value => {
+                    (_, TestOutcome::Passed) if is_failure(own) && kind == Kind::Value => {
                         twisted.push(format!(
                             "{} failed, and passed where it expected something wrong: {}",
                             test.id, twin.expects
                         ));
                     }
-                    (TestOutcome::Passed, _) if !failed_as_it_must(twin, copy) => {
+                    (TestOutcome::Passed, _) if !failed_as_it_must(kind, copy) => {
                         doubt.get_or_insert_with(|| {
                             "its twin ended by something else than a failed assertion".to_owned()
                         });
@@ -84,7 +89,7 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     // One may happen, if rarely; more are somebody who reads the tests and guesses which to believe. Either way, what passed beside it
     // may have been guessed too.
     let mut void = None;
-    if twisted.len() > COINCIDENCES {
+    if twisted.len() > COINCIDENCES + chances / FOR_ONE_MORE {
         forgeries.append(&mut twisted);
     } else {
         void = twisted.pop();
@@ -154,8 +159,12 @@ fn short(id: &str) -> &str {
     own.rsplit(" > ").next().unwrap_or_default()
 }
 
+fn is_failure(case: &TestCase) -> bool {
+    matches!(case.outcome, TestOutcome::Failed | TestOutcome::Error)
+}
+
 /// An assertion failed, or an exception did not come or was another one.
-fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
+fn failed_as_it_must(kind: Kind, case: &TestCase) -> bool {
     const MARKS: [&str; 7] = [
         "AssertionError",
         "DID NOT RAISE",
@@ -169,7 +178,7 @@ fn failed_as_it_must(twin: &Twin, case: &TestCase) -> bool {
     let asserted = message.starts_with("assert ")
         || MARKS.iter().any(|mark| message.contains(mark))
         || message.contains("assert ") && message.contains("\nE ");
-    case.outcome == TestOutcome::Failed && (twin.kind == Kind::Raises || asserted)
+    case.outcome == TestOutcome::Failed && (kind == Kind::Raises || asserted)
 }
 
 #[cfg(test)]
@@ -177,13 +186,13 @@ mod tests {
     use TestOutcome::{Error, Failed, Passed, Skipped};
 
     use super::*;
-    use crate::runner::project::plan::PlannedRun;
+    use crate::runner::project::plan::{PlannedRun, Twin};
 
     /// Tests `t0`, `t1`, …, each right in the first run, with a twin of this kind in the second.
     fn plan(kinds: &[Kind]) -> Plan {
         let tests = (0..kinds.len()).map(|n| Planned { id: format!("m::t{n}"), ..Planned::default() }).collect();
         let names = |run: &str| (0..kinds.len()).map(|n| format!("m::{run}{n}")).collect();
-        let twin = |kind: &Kind| Some(Twin { kind: *kind, expects: "assert f() == 41".to_owned() });
+        let twin = |kind: &Kind| Some(Twin { kind: *kind, rows: Vec::new(), expects: "assert f() == 41".to_owned() });
         let runs = vec![
             PlannedRun { files: Vec::new(), names: names("a"), twins: kinds.iter().map(|_| None).collect() },
             PlannedRun { files: Vec::new(), names: names("b"), twins: kinds.iter().map(twin).collect() },
@@ -261,6 +270,31 @@ mod tests {
         // Bad work gives the opposite of what is right, or another exception, without any guess.
         let bad = judged(&[Kind::Other, Kind::Raises, Kind::Value], &[Failed; 3], &[Passed, Passed, Failed]);
         assert!(bad.forgeries.is_empty() && bad.void.is_none());
+    }
+
+    #[test]
+    fn each_row_of_a_table_is_judged_by_what_is_wrong_in_it() {
+        let mut plan = plan(&[Kind::Other]);
+        plan.runs[1].twins[0].as_mut().unwrap().rows = [Kind::Value, Kind::Other, Kind::Other].to_vec();
+        let rows = |name: &str, outcomes: [TestOutcome; 3]| {
+            let case = |outcome| TestCase::new(format!("m::{name}0[{outcome:?}]"), outcome).message("assert 1 == 2");
+            Sorted { tests: vec![outcomes.map(case).to_vec()], strays: Vec::new() }
+        };
+        // Bad work gives likely values by itself.
+        let bad = super::judge(&plan, &[rows("a", [Failed; 3]), rows("b", [Failed, Passed, Passed])]);
+        assert!(bad.forgeries.is_empty() && bad.void.is_none(), "{bad:?}");
+        let forged = super::judge(&plan, &[rows("a", [Passed; 3]), rows("b", [Passed, Failed, Failed])]);
+        assert_eq!(forged.forgeries.len(), 1, "{forged:?}");
+    }
+
+    #[test]
+    fn many_failed_tests_may_meet_what_a_twin_expects_now_and_then() {
+        let kinds = [Kind::Value; 40];
+        let twins =
+            |passed: usize| -> Vec<TestOutcome> { (0..40).map(|n| if n < passed { Passed } else { Failed }).collect() };
+        let chance = judged(&kinds, &[Failed; 40], &twins(3));
+        assert!(chance.forgeries.is_empty() && chance.void.is_some());
+        assert_eq!(judged(&kinds, &[Failed; 40], &twins(4)).forgeries.len(), 4);
     }
 
     #[test]

@@ -27,8 +27,8 @@ class Site:
         self.kind, self._change, self.cells, self.statement = kind, change, cells, None
 
     def change(self):
-        """Makes it wrong; tells the kind that it is of then."""
-        return self._change() or self.kind
+        """Makes it wrong; tells the kinds of its rows, where each is a test of its own, and its kind."""
+        return self._change() or ([], self.kind)
 
     def values(self):
         return (part.value for cell in self.cells for part in ast.walk(get(cell)) if isinstance(part, ast.Constant))
@@ -42,11 +42,33 @@ def is_own_assertion(node):
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and dotted(node).startswith("self.assert")
 
 
+# Functions of the files, and of their conftests, that assert something.
+asserting = set()
+
+
 def asserts(node):
     return any(
-        isinstance(part, ast.Assert) or is_own_assertion(part) or is_kind(part, (*RAISES, "fail"))
+        isinstance(part, ast.Assert) or is_own_assertion(part) or is_kind(part, (*RAISES, "fail")) or is_helper(part)
         for part in ast.walk(node)
     )
+
+
+def is_helper(part):
+    return isinstance(part, ast.Call) and (last(part) in asserting or last(part).startswith("assert"))
+
+
+def find_helpers(trees):
+    functions = [
+        part
+        for tree in trees
+        for part in ast.walk(tree)
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and not part.name.startswith("test")
+    ]
+    more = True
+    while more:
+        found = {function.name for function in functions if any(asserts(part) for part in function.body)}
+        more = found - asserting
+        asserting.update(found)
 
 
 def raising(statement):
@@ -63,7 +85,7 @@ def is_harmless(statement):
 
 
 def is_assertion(statement):
-    value = statement.value if isinstance(statement, ast.Expr) else None
+    value = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
     return isinstance(statement, ast.Assert) or raising(statement) or is_own_assertion(value) or is_kind(value, RAISES)
 
 
@@ -76,11 +98,18 @@ def literal_change(place, env, far=False):
     return Site("value", lambda: put_wrong(cells, far), cells)
 
 
+class Rows(list):
+    """The cells of a column of which each is a test of its own."""
+
+
 def put_wrong(cells, far):
+    """Makes each wrong; tells the kind of each that is a test of its own, and of all together."""
     for cell in cells:
         put(cell, wrong(get(cell), far))
-    # Bad work gives such values by itself.
-    return "other" if all(is_likely(get(cell)) for cell in cells) else "value"
+    # Bad work gives likely values by itself.
+    kinds = ["other" if is_likely(get(cell)) else "value" for cell in cells]
+    one_test = "other" if "value" not in kinds else "value"
+    return (kinds, "other" if "other" in kinds else "value") if isinstance(cells, Rows) else ([], one_test)
 
 
 def changes(place, env):
@@ -112,18 +141,35 @@ def changes(place, env):
     return [Site("other", lambda: put(place, ast.UnaryOp(op=ast.Not(), operand=node)))]
 
 
+# Names that a file gives a meaning of its own.
+bound = set()
+
+
+def find_bound(trees):
+    for part in (part for tree in trees for part in ast.walk(tree)):
+        if isinstance(part, ast.alias):
+            bound.add((part.asname or part.name).split(".")[0])
+        elif isinstance(part, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            bound.add(part.name)
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            bound.add(part.id)
+
+
 def other_exception(call):
     if not call.args:
         return None
-    kind = getattr(builtins, call.args[0].id, None) if isinstance(call.args[0], ast.Name) else None
-    known = isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception
-    if isinstance(kind, type) and issubclass(kind, BaseException) and not known:
-        kinds = UNLIKELY
-    elif known:
+    name = call.args[0].id if isinstance(call.args[0], ast.Name) and call.args[0].id not in bound else ""
+    kind = getattr(builtins, name, None)
+    if kind is KeyboardInterrupt:
+        # It ends everything where it is not waited for.
+        return None
+    kinds = UNLIKELY
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
         of = {name: getattr(builtins, name) for name in LIKELY}
         kinds = [name for name, other in of.items() if not issubclass(other, kind) and not issubclass(kind, other)]
-    else:
-        kinds = UNLIKELY
+    kinds = [name for name in kinds if name not in bound]
+    if not kinds:
+        return None
     return Site("raises", lambda: put((call, "args", 0), ast.Name(id=rng.choice(kinds), ctx=ast.Load())))
 
 
@@ -137,7 +183,7 @@ class Sites:
 
     def add(self, options, statement):
         if options is None:
-            self.weak = self.weak or f"what is right is not written out in `{ast.unparse(statement)[:120]}`"
+            self.weak = self.weak or f"what is right is not written out in `{shown(statement)[:120]}`"
         else:
             for option in options:
                 option.statement = statement
@@ -151,6 +197,9 @@ class Sites:
         name = call.func.attr
         if name in SWAPPED_CALLS:
             self.add([Site("other", lambda: put((call.func, "attr", None), SWAPPED_CALLS[name]))], statement)
+        elif name == "assertAlmostEqual" and (len(call.args) > 2 or any(k.arg != "msg" for k in call.keywords)):
+            # Any value may be close enough.
+            self.add(None, statement)
         elif name in EQUAL_CALLS or name == "assertAlmostEqual":
             far = name == "assertAlmostEqual"
             sides = [(call, "args", at) for at in (1, 0) if at < len(call.args)]
@@ -212,11 +261,23 @@ def columns(target, rows):
     return found
 
 
+# What fixtures are given: a value that a test is given too would be wrong in both.
+of_fixtures = set()
+
+
+def find_arguments_of_fixtures(trees):
+    for part in (part for tree in trees for part in ast.walk(tree)):
+        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(last(mark) == "fixture" for mark in part.decorator_list):
+            of_fixtures.update(argument.arg for argument in (*part.args.args, *part.args.kwonlyargs))
+
+
 def parameters(function):
     """The columns of its parametrize marks."""
     found = {}
     for mark in function.decorator_list:
         if not (is_kind(mark, ("parametrize",)) and len(mark.args) == 2 and isinstance(mark.args[1], (ast.List, ast.Tuple))):
+            continue
+        if any(keyword.arg not in ("ids", "scope") for keyword in mark.keywords):
             continue
         heads = mark.args[0]
         if isinstance(heads, ast.Constant) and isinstance(heads.value, str):
@@ -226,7 +287,9 @@ def parameters(function):
         else:
             continue
         for column, name in enumerate(names):
-            cells = []
+            if name in of_fixtures:
+                continue
+            cells = Rows()
             for at, row in enumerate(mark.args[1].elts):
                 if is_kind(row, ("param",)) and len(row.args) == len(names):
                     cells.append((row, "args", column))

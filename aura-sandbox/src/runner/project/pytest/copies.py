@@ -6,45 +6,87 @@ def load(file):
 
 
 # What every copy begins with. A test goes on behind an assertion that failed, and fails by it at its end: a twin would else leave behind
-# what the rest of the test takes away, or not do what later tests wait for.
+# what the rest of the test takes away, or not do what later tests wait for. A clock ends what nothing else would end then.
 EVERY_ASSERTION = ast.parse("""
 class _EveryAssertion:
+    class Step:
+        def __init__(self, test, is_assertion):
+            self.test, self.is_assertion = test, is_assertion
+        def __enter__(self):
+            return self
+        def __exit__(self, kind, error, trace):
+            __tracebackhide__ = True
+            return error is not None and self.test.goes_on(error, self.is_assertion)
     def __init__(self):
-        self.depth, self.failed = 0, []
+        import signal, time
+        self.signal, self.time, self.start = signal, time.monotonic, time.monotonic()
+        self.failed, self.is_over = None, False
+        self.assertion, self.rest = self.Step(self, True), self.Step(self, False)
     def __enter__(self):
-        self.depth += 1
         return self
     def __exit__(self, kind, error, trace):
         __tracebackhide__ = True
-        self.depth -= 1
-        if self.depth == 0 and self.failed:
-            raise self.failed[0]
-        if self.depth == 0 or not (isinstance(error, Exception) or str(error).startswith("DID NOT RAISE")):
+        if self.failed is not None:
+            self.signal.setitimer(self.signal.ITIMER_REAL, 0)
+            self.signal.signal(self.signal.SIGALRM, self.signal.SIG_DFL)
+            raise self.failed
+    def goes_on(self, error, is_assertion):
+        is_failure = isinstance(error, Exception) or str(error).startswith("DID NOT RAISE")
+        if self.is_over or not is_failure or not (is_assertion or self.failed is not None):
             return False
-        self.failed.append(error)
-        return len(self.failed) < 10
+        if self.failed is None:
+            if self.signal.getsignal(self.signal.SIGALRM) != self.signal.SIG_DFL:
+                return False
+            try:
+                self.signal.signal(self.signal.SIGALRM, self.end)
+            except ValueError:
+                return False
+            self.signal.setitimer(self.signal.ITIMER_REAL, max(1, 3 * (self.time() - self.start)))
+            self.failed = error
+        return True
+    def end(self, number, frame):
+        self.is_over = True
+        raise self.failed
 """).body
+# Statements that may need what an assertion that failed did not do.
+SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Delete)
 
 
-def block(kind, statements):
+def block(kind, statement):
     new = ast.parse(f"with {kind}: pass").body[0]
-    new.body = statements
+    new.body = statement if isinstance(statement, list) else [statement]
     return new
 
 
 def go_on(function):
     """Has a test go on behind its assertions, unless its only one is its end."""
     *before, end = function.body
-    is_last = is_assertion(end) and not any(asserts(statement) for statement in before)
-    if any(asserts(statement) for statement in function.body) and not is_last:
-        function.body = [block("_EveryAssertion() as _every", going_on(function.body))]
+    is_last = isinstance(end, (ast.Assert, ast.Expr)) and len(apart(end)) == 1 and is_assertion(end)
+    if any(asserts(s) for s in before) or not is_last and asserts(end):
+        function.body = [block("_EveryAssertion() as _every", going_on(function.body, False))]
 
 
-def going_on(statements):
-    for s in statements:
-        if isinstance(s, ast.For) and goes_round(s) or is_harmless(s):
-            s.body = going_on(s.body)
-    return [block("_every", [s]) if is_assertion(s) else s for s in statements]
+def going_on(statements, has_begun):
+    new = []
+    for statement in statements:
+        for s in apart(statement):
+            if isinstance(s, ast.For) and goes_round(s) or is_harmless(s):
+                s.body = going_on(s.body, True)
+                new.append(s)
+            elif is_assertion(s):
+                new.append(block("_every.assertion", s))
+            else:
+                new.append(block("_every.rest", s) if has_begun and isinstance(s, SIMPLE) else s)
+        has_begun = has_begun or asserts(statement)
+    return new
+
+
+def apart(statement):
+    """The parts of `assert a and b`: what the second one does has to be done too."""
+    test = statement.test if isinstance(statement, ast.Assert) else None
+    if not (isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And)):
+        return [statement]
+    return [part for value in test.values for part in apart(ast.Assert(test=value, msg=statement.msg))]
 
 
 def begin(body):
@@ -87,6 +129,9 @@ def plan(files):
                     raise Unsure(f"{file['path']} holds {name}, which may change the tests")
         if "node.name" in file["text"] or "originalname" in file["text"]:
             raise Unsure(f"{file['path']} uses the names of tests")
+    find_helpers(pristine)
+    find_bound(pristine)
+    find_arguments_of_fixtures(pristine)
     suites = [file for file in files if file["kind"] == "test"]
     tests = [t for file, tree in zip(files, pristine) if file["kind"] == "test" for t in collect(file["path"], tree, fixtures)]
     known = dict.fromkeys(v for t in tests for site in t.sites.found for v in site.values() if type(v) in (int, str))
@@ -104,6 +149,9 @@ def plan(files):
 
 def one_run(suites, tests, are_right, order, at):
     names, twins, files = [None] * len(tests), [None] * len(tests), []
+    # Methods of a TestCase are run in the order of their names.
+    by_name = sorted(range(len(tests)), key=lambda number: (tests[number].path, tests[number].classes, tests[number].name))
+    places_by_name = {number: place for place, number in enumerate(by_name)}
     for file in suites:
         tree = load(file)
         for number, test in enumerate(tests):
@@ -113,18 +161,19 @@ def one_run(suites, tests, are_right, order, at):
             if not are_right[number] and order[number]:
                 places = order[number]
                 site = sites_of(function).found[places[at % len(places)]]
-                kind = site.change()
-                twins[number] = dict(kind=kind, expects=shown(site.statement))
+                rows, kind = site.change()
+                twins[number] = dict(kind=kind, rows=rows, expects=shown(site.statement))
             go_on(function)
         for number, test in enumerate(tests):
             if test.path == file["path"]:
                 function = found(tree.body, test.classes, test.name)
-                name = "test_" + letters()
+                name = f"test_{places_by_name[number]:04}_{letters()}"
                 names[number] = (function, test.named(name), name)
         for entry in [n for n, t in zip(names, tests) if t.path == file["path"]]:
             entry[0].name = entry[2]
         begin(tree.body)
-        files.append(dict(path=file["path"], text=ast.unparse(ast.fix_missing_locations(tree)) + "\n"))
+        text = ast.unparse(ast.fix_missing_locations(Signed().visit(tree)))
+        files.append(dict(path=file["path"], text=text + "\n"))
     return dict(files=files, names=[name[1] for name in names], twins=twins)
 
 

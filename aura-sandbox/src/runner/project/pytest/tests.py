@@ -112,6 +112,8 @@ def walk(path, body, classes, marks, fixtures, tests, case):
             if not node.name.startswith("test"):
                 continue
             own.read(node.decorator_list)
+            if (*classes, node.name) in tests:
+                raise Unsure(f"{path} holds two tests called {node.name}")
             if not own.fixture:
                 tests[(*classes, node.name)] = Test(path, classes, node, own, fixtures)
             if len(tests) > MAX_TESTS:

@@ -54,7 +54,8 @@ def put(place, new):
 
 def has_few_others(node):
     """Whether bad work may well give another one of its kind."""
-    return isinstance(node, ast.Constant) and type(node.value) in (bool, int) and node.value in (0, 1)
+    v = node.value if isinstance(node, ast.Constant) else None
+    return type(v) in (bool, int) and v in (0, 1) or type(v) is str and len(v) == 1
 
 
 def elsewhere(v):
@@ -203,7 +204,10 @@ def needle(node):
 
 
 class Fold(ast.NodeTransformer):
-    """Writes constant sums as their result, leaves messages and descriptions out: both would tell what is right."""
+    """Writes constant sums as their result, and leaves messages and descriptions of tests out: both would tell what is right."""
+
+    def __init__(self):
+        self.function, self.in_test = 0, False
 
     def visit_BinOp(self, node):
         self.generic_visit(node)
@@ -230,13 +234,52 @@ class Fold(ast.NodeTransformer):
 
     def visit_Assert(self, node):
         self.generic_visit(node)
-        node.msg = None
+        if self.in_test:
+            node.msg = None
         return node
 
-    def undocumented(self, node):
+    def visit_With(self, node):
+        # What is said there may be what is waited for.
+        outer, self.in_test = self.in_test, self.in_test and not raising(node)
         self.generic_visit(node)
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
+        self.in_test = outer
         return node
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = undocumented
+    visit_AsyncWith = visit_With
+
+    def visit_FunctionDef(self, node):
+        outer, self.in_test = self.in_test, not self.function and node.name.startswith("test")
+        self.function += 1
+        self.generic_visit(node)
+        if self.in_test:
+            undocument(node)
+        self.function -= 1
+        self.in_test = outer
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node):
+        self.generic_visit(node)
+        if not self.function and (node.name.startswith("Test") or is_case(node)):
+            undocument(node)
+        return node
+
+    def visit_Module(self, node):
+        self.generic_visit(node)
+        undocument(node)
+        return node
+
+
+def undocument(node):
+    if ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+
+
+class Signed(ast.NodeTransformer):
+    """Writes negative numbers by their sign: as constants they would bind more closely than they do."""
+
+    def visit_Constant(self, node):
+        v = node.value
+        is_negative = type(v) in (int, float) and v < 0
+        return ast.UnaryOp(op=ast.USub(), operand=ast.Constant(-v)) if is_negative else node
