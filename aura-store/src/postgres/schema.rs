@@ -17,6 +17,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (4, include_str!("../../migrations/postgres/0004_money.sql")),
     (5, include_str!("../../migrations/postgres/0005_checks.sql")),
     (6, include_str!("../../migrations/postgres/0006_names.sql")),
+    (7, include_str!("../../migrations/postgres/0007_history.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

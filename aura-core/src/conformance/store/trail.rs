@@ -93,6 +93,7 @@ pub async fn a_claim_of_several_jobs_has_one_entry_and_an_event_in_each_history(
         unbilled: false,
     };
     only(scene.store.release(&[release]).await.expect("a batch")).expect("released");
+    assert_eq!(scene.count(third.id, Action::JobClaimed).await, (1, 1));
     scene.assign(third.id, &model).await.expect("assigned");
     scene.claim(third.id, "w").await.expect("claimed");
     assert_eq!(scene.count(third.id, Action::JobClaimed).await, (2, 2));
