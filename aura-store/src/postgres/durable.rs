@@ -29,24 +29,18 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Must be made within a runtime.
-    pub(super) fn new(pool: &PgPool, schema: &str, pooled: bool) -> Self {
+    pub(super) fn new(pool: &PgPool, schema: &str) -> Self {
         // A message in the write-ahead log that nobody reads: its commit waits for the disk, or for the standbys, as the server
         // is told to.
         let message =
             format!("SELECT pg_logical_emit_message(true, 'aura', ''), (SELECT name FROM {schema}.server_run) AS run");
-        let join =
-            Join::of(Arc::new((pool.clone(), message)), move |(pool, message): &(PgPool, String), waiting: &[()]| {
-                Box::pin(async move {
-                    // Behind a pooler nothing outlives a message. All rows are taken: the commit comes behind them.
-                    let rows = match pooled {
-                        true => sqlx::raw_sql(AssertSqlSafe(message.clone())).fetch_all(pool).await,
-                        false => sqlx::query(AssertSqlSafe(message.clone())).fetch_all(pool).await,
-                    };
-                    let row = rows.and_then(|mut rows| rows.pop().ok_or(sqlx::Error::RowNotFound));
-                    let run: Run = row.and_then(|row| row.try_get("run")).map_err(failed("wait for the disk"))?;
-                    Ok(waiting.iter().map(|()| Ok(run)).collect())
-                })
-            });
+        let join = Join::of(Arc::new((pool.clone(), message)), |(pool, message): &(PgPool, String), waiting: &[()]| {
+            Box::pin(async move {
+                let row = sqlx::raw_sql(AssertSqlSafe(message.clone())).fetch_one(pool).await;
+                let run: Run = row.and_then(|row| row.try_get("run")).map_err(failed("wait for the disk"))?;
+                Ok(waiting.iter().map(|()| Ok(run)).collect())
+            })
+        });
         Self { join, reached: Mutex::default() }
     }
 }

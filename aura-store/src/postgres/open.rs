@@ -157,7 +157,7 @@ impl PgStoreBuilder {
             Listen::At(url) => Some(self.options(url)?),
         };
         let core = Arc::new(Core {
-            disk: Arc::new(Disk::new(&primary, &self.schema, self.pooled)),
+            disk: Arc::new(Disk::new(&primary, &self.schema)),
             // By old statistics no job is in a state in which thousands are now: a plan that counts on them joins two long lists
             // line by line. A plan for values that it does not see goes through the list it is given, and looks each up.
             begin_write: format!(

@@ -178,7 +178,8 @@ impl Field {
         let (journals, database) = (self.journals(), self.runtime.block_on(Database::read(&self.hand)));
         let faults = checker::check(&journals, &database);
         self.report(done, &journals, &database, &faults);
-        assert!(faults.is_empty(), "{}: {} faults; {}", self.title, faults.len(), self.where_to_look());
+        let told: Vec<String> = faults.iter().take(5).map(ToString::to_string).collect();
+        assert!(faults.is_empty(), "{}: {} faults: {told:?}; {}", self.title, faults.len(), self.where_to_look());
         std::fs::remove_dir_all(&self.folder).unwrap();
         (journals, database)
     }
