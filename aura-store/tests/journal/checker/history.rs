@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aura_core::{AuditEntry, JobId, JobStatus, audit::ChainCheck};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{Faults, Kind};
@@ -25,6 +26,7 @@ pub(super) struct History {
 pub(super) struct Claim {
     pub(super) worker: String,
     pub(super) token: i64,
+    pub(super) at: DateTime<Utc>,
 }
 
 /// Where a job stands.
@@ -107,7 +109,7 @@ impl History {
                 let grows = token > life.token && attempt == life.attempt + 1;
                 let before = (life.token, life.attempt);
                 (life.token, life.attempt, life.worker, life.is_scored) = (token, attempt, Some(word("worker")), false);
-                self.claims.insert((job, attempt), Claim { worker: word("worker"), token });
+                self.claims.insert((job, attempt), Claim { worker: word("worker"), token, at: entry.created_at });
                 if !grows {
                     return Err((
                         Kind::Disorder,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use aura_core::{JobId, JobStatus, PrdId};
+use chrono::{DateTime, Utc};
 
 use self::history::History;
 use crate::{
@@ -140,17 +141,18 @@ fn check_claims(journals: &[Written], history: &History, faults: &mut Faults) {
             answer => faults.add(Kind::Broken, format!("a claim of {worker} was answered {answer:?}")),
         }
     }
-    // What nobody knows to have claimed was claimed by calls without an answer, each under one token.
-    let mut unanswered: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+    // What nobody knows to have claimed was claimed by calls without an answer, each in one moment. (A call that finds some of its jobs
+    // behind those that came later has two tokens.)
+    let mut unanswered: BTreeMap<&str, BTreeSet<DateTime<Utc>>> = BTreeMap::new();
     for ((job, attempt), claim) in &history.claims {
         if !answered.contains(&Held { job: *job, attempt: *attempt, token: claim.token }) {
-            unanswered.entry(&claim.worker).or_default().insert(claim.token);
+            unanswered.entry(&claim.worker).or_default().insert(claim.at);
         }
     }
-    for (worker, tokens) in unanswered {
+    for (worker, moments) in unanswered {
         let open = open.get(worker).copied().unwrap_or_default();
-        faults.unless(tokens.len() <= open, Kind::Unexpected, || {
-            format!("{worker} has claims {tokens:?}, with {open} calls that were not answered")
+        faults.unless(moments.len() <= open, Kind::Unexpected, || {
+            format!("{worker} has claims of {moments:?}, with {open} calls that were not answered")
         });
     }
     let effects = journals.iter().flat_map(|journal| &journal.lines).filter_map(|line| match &line.entry {
