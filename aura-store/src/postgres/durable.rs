@@ -1,9 +1,9 @@
 //! Waiting for the disk, many at once.
 //!
 //! A verb holds the end of the audit log until its transaction ends, so a transaction that waited for the disk would make every
-//! other one wait with it. Verbs commit without that wait (`synchronous_commit = off` for them alone) and are answered after a
-//! small transaction behind them, one for all that wait, has reached the disk: the log is written in order, so everything
-//! before it is there too. Nothing is answered, and no audit entry is shown, before it would survive a crash.
+//! other one wait with it. Verbs that are not alone commit without that wait (`synchronous_commit = off` for them alone) and are
+//! answered after a small transaction behind them, one for all that wait, has reached the disk: the log is written in order, so
+//! everything before it is there too. Nothing is answered, and no audit entry is shown, before it would survive a crash.
 //!
 //! A server that crashed in between comes back without the commit, and would take the small transaction gladly. So both must
 //! have seen the same run of the server, which has its name in a table that a crash empties.
@@ -43,6 +43,14 @@ impl Disk {
         });
         Self { join, reached: Mutex::default() }
     }
+
+    /// In this run of the server the audit log is on the disk up to here, if `seq` says where.
+    pub(super) fn has(&self, run: Run, seq: Option<i64>) {
+        let Some(seq) = seq else { return };
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if reached.0 == run { reached.1 } else { 0 };
+        *reached = (run, seq.max(before));
+    }
 }
 
 impl Core {
@@ -58,11 +66,7 @@ impl Core {
             let message = "the server crashed before this had reached its disk: look whether it is there".to_owned();
             return Err(StoreError::Unavailable { message, source: None });
         }
-        if let Some(seq) = seq {
-            let mut reached = self.disk.reached.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = if reached.0 == run { reached.1 } else { 0 };
-            *reached = (run, seq.max(before));
-        }
+        self.disk.has(run, seq);
         Ok(())
     }
 }

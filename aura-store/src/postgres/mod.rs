@@ -70,7 +70,7 @@ struct Core {
     pooled: bool,
     /// The statement that begins a transaction; behind a pooler it also says what the connection itself cannot.
     begin: String,
-    /// The same for a verb that writes: it does not wait for the disk by itself.
+    /// The same for a verb that writes.
     begin_write: String,
     /// Judges leases in place of the database's clock; for tests.
     clock: Option<Arc<dyn Clock>>,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::write::Write;
 
 /// Locks the end of the audit log.
-const HEAD: &str = "SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash FROM lock_audit_head()";
+const HEAD: &str = "SELECT 0::bigint AS id, * FROM take_audit_head(true)";
 
 /// Changes of state within one verb.
 #[derive(Debug, Default)]
@@ -80,8 +80,8 @@ impl Moves {
              ), kept AS (
                  SELECT (SELECT count(*) FROM handed) + (SELECT count(*) FROM closed) + (SELECT count(*) FROM totals) AS rows
              )
-             SELECT 0::bigint AS id, seq, encode(hash, 'hex') AS hash
-             FROM kept CROSS JOIN LATERAL (SELECT * FROM lock_audit_head() WHERE kept.rows >= 0 OFFSET 0) AS head",
+             SELECT 0::bigint AS id, head.*
+             FROM kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head",
         );
         let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now);
         write.row(query).await

@@ -160,10 +160,7 @@ impl PgStoreBuilder {
             disk: Arc::new(Disk::new(&primary, &self.schema)),
             // By old statistics no job is in a state in which thousands are now: a plan that counts on them joins two long lists
             // line by line. A plan for values that it does not see goes through the list it is given, and looks each up.
-            begin_write: format!(
-                "{}; SET LOCAL synchronous_commit TO off; SET LOCAL plan_cache_mode TO force_generic_plan",
-                self.begin()
-            ),
+            begin_write: format!("{}; SET LOCAL plan_cache_mode TO force_generic_plan", self.begin()),
             begin: self.begin(),
             place: place.clone(),
             pool: primary,

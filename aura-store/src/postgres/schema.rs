@@ -18,6 +18,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (5, include_str!("../../migrations/postgres/0005_checks.sql")),
     (6, include_str!("../../migrations/postgres/0006_names.sql")),
     (7, include_str!("../../migrations/postgres/0007_history.sql")),
+    (8, include_str!("../../migrations/postgres/0008_lone_commits.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

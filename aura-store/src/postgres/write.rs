@@ -168,6 +168,8 @@ impl Write<'_> {
             None => moves.write(&mut self, !trail.is_empty()).await?,
             head => head,
         };
+        // Who does not hold the end of the log keeps nobody from the disk.
+        let has_waited = head.as_ref().map_or(Ok(true), |row| row.try_get("waits")).map_err(failed(self.action))?;
         let last = trail.write(&mut self, head).await?;
         self.tx.commit().await.map_err(failed(self.action))?;
         for (scan, number) in self.back {
@@ -176,7 +178,12 @@ impl Write<'_> {
         if !to.is_empty() {
             self.core.news.moved(to);
         }
-        let ((), done) = tokio::try_join!(self.core.durable(self.server_run, last), meanwhile)?;
+        let done = if has_waited {
+            self.core.disk.has(self.server_run, last);
+            meanwhile.await?
+        } else {
+            tokio::try_join!(self.core.durable(self.server_run, last), meanwhile)?.1
+        };
         if let Some(seq) = last {
             self.core.news.wrote(seq);
         }

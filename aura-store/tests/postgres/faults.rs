@@ -102,35 +102,33 @@ async fn what_waited_for_a_disk_that_crashed_is_not_acknowledged_by_the_server_t
     let url = server.create_database().unwrap();
     let store = aura_store::PgStore::builder(&url).connections(2).without_listen().open().await.unwrap();
     let scene = Scene::of(store, url);
-    let until = async |sql: &str| {
-        let began = Instant::now();
-        while scene.number(sql).await == 0 {
-            assert!(began.elapsed() < Duration::from_secs(5), "{sql}");
-        }
-    };
+    // The run of the server has its name.
+    scene.prd(1).await;
     // Nothing reaches the disk but what is waited for.
     let writer = scene.number("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'").await;
     ProcessTree::of(u32::try_from(writer).unwrap()).halt().unwrap();
     // Who waits for the disk waits for a standby that never comes: the flush is under way for as long as we like.
     scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
     scene.sql("SELECT pg_reload_conf()").await.unwrap();
-    until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'").await;
+    scene
+        .until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'")
+        .await;
     let submit = |record: NewPrdRecord| {
         let store = scene.store.clone();
         // Two in a batch are not joined with others.
         tokio::spawn(async move { store.submit(&[record, new_prd(1)]).await })
     };
     let first = submit(new_prd(1));
-    until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
     // The second one is committed, and waits for the next flush.
     let record = new_prd(1);
     let second = submit(record.clone());
-    until(&format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id)).await;
+    scene.until(&format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id)).await;
     // The third one has the other connection when the server dies: none lies idle that would show the crash.
     let mut lock = scene.hand.begin().await.unwrap();
     sqlx::query("SELECT seq FROM lock_audit_head()").fetch_one(&mut *lock).await.unwrap();
     let third = submit(new_prd(1));
-    until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
     server.kill9().unwrap();
     std::fs::write(server.socket_folder().join("data/postgresql.auto.conf"), "").unwrap();
     server.start_again().unwrap();

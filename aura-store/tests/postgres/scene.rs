@@ -1,6 +1,6 @@
 //! The setting of a test: a store in a fresh database, by the database's own clock, and a plain connection for SQL by hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aura_core::{
     Actor, FencingToken, Job, JobId, JobState, LeaseProof, Model, ModelKind, ModelProfile, NewPrd, NewRun, PrdId,
@@ -59,6 +59,14 @@ impl Scene {
 
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(&self.hand).await.unwrap().get(0)
+    }
+
+    /// Waits until this counts something.
+    pub(crate) async fn until(&self, sql: &str) {
+        let began = Instant::now();
+        while self.number(sql).await == 0 {
+            assert!(began.elapsed() < Duration::from_secs(5), "{sql}");
+        }
     }
 
     /// Waits until a session waits for another one's lock.

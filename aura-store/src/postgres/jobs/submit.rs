@@ -75,7 +75,9 @@ async fn submit_new_ones(
     // Nobody else can append while the end of the audit log is held: what can be made ready is.
     let mut trail = Trail::default();
     prds.iter().for_each(|record| leave_trail(&mut trail, record));
-    let (write, mut rows) = core.write_from(ACTION, new.statement(NEW_ONES, core.given_now())).await?;
+    // Where many come at the same time the next ones wait for the end of this turn.
+    let statement = new.statement(NEW_ONES, core.given_now()).bind(prds.len() == 1);
+    let (write, mut rows) = core.write_from(ACTION, statement).await?;
     let (Some(mut write), Some(head)) = (write, rows.pop()) else { return Ok(None) };
     if write.server_run.is_none() {
         // Who names the run has others wait, and must not hold the end of the log meanwhile.
@@ -171,8 +173,8 @@ const NEW_ONES: &str = "
         SELECT (SELECT count(*) FROM with_jobs) + (SELECT count(*) FROM queued) + (SELECT count(*) FROM made)
             + (SELECT count(*) FROM handed) + (SELECT count(*) FROM totals) AS rows
     )
-    SELECT now, (SELECT name FROM server_run) AS run, seq, encode(hash, 'hex') AS hash
-    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM lock_audit_head() WHERE kept.rows >= 0 OFFSET 0) AS head";
+    SELECT now, (SELECT name FROM server_run) AS run, head.*
+    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head($12) WHERE kept.rows >= 0 OFFSET 0) AS head";
 
 /// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
 const ANY: &str = "
