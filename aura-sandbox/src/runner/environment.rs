@@ -61,6 +61,8 @@ impl Environment {
             ("TMPDIR", temporary.into()),
             ("LANG", "C.UTF-8".into()),
             ("PYTHONDONTWRITEBYTECODE", "1".into()),
+            // The order of a set is the same in every run: what depends on it is right or wrong, and not now and then.
+            ("PYTHONHASHSEED", "0".into()),
         ];
         let own_home = env::var_os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }).map(PathBuf::from);
         if let Some(base) = own_home.as_ref().map(|home| home.join(".local")).filter(|base| base.join("lib").is_dir()) {

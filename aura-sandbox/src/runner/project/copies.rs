@@ -182,7 +182,7 @@ pub(super) fn plan(language: &dyn Language, pristine: Vec<SourceFile>, found: Fo
         weak: test.weak.clone(),
         right: *right,
     });
-    Ok(Plan { tests: planned.collect(), runs, pristine, may_not_build: true })
+    Ok(Plan { tests: planned.collect(), runs, pristine, arguments: Vec::new(), may_not_build: true })
 }
 
 /// How often the suite is run: fewer tests need more runs for a guess to be as unlikely.
@@ -250,7 +250,7 @@ impl Suite<'_> {
             wrong.iter().for_each(|edit| add(test.file, edit.clone()));
             twins.push(made.map(|(site, (wrong, kind))| {
                 let text = self.pristine.get(test.file).map(|file| file.text.as_str()).unwrap_or_default();
-                Twin { kind, rows: Vec::new(), expects: shown(text, site.statement, &wrong) }
+                Twin { kind, rows: Vec::new(), classes: Vec::new(), expects: shown(text, site.statement, &wrong) }
             }));
         }
         let files = self.pristine.iter().zip(edits).map(|(file, edits)| {

@@ -116,7 +116,8 @@ async fn run_planned(
     let (mut short, mut reached, mut unfit) = (None, Coverage::default(), None);
     for (number, run) in plan.runs.iter().enumerate() {
         let left = suite.timeout.saturating_sub(started.elapsed());
-        let copy = Project { files: replaced(&project.files, &run.files), ..project.clone() };
+        let command = project.command.iter().chain(&plan.arguments).cloned().collect();
+        let copy = Project { files: replaced(&project.files, &run.files), command, ..project.clone() };
         let Once { end, wall, used: round, cases, complaint, shortage, coverage, last } =
             once(place, &copy, left).await?;
         short = short.or(shortage);

@@ -18,6 +18,9 @@ pub(super) struct Plan {
     /// The test files as they were.
     #[serde(skip)]
     pub(super) pristine: Vec<SourceFile>,
+    /// What the command of a run is given besides.
+    #[serde(skip)]
+    pub(super) arguments: Vec<String>,
     /// Whether a copy may be no program, since its language has types that are not known here.
     #[serde(skip)]
     pub(super) may_not_build: bool,
@@ -61,6 +64,9 @@ pub(super) struct Twin {
     /// What is wrong in each row of a table whose rows are tests of their own; else empty.
     #[serde(default)]
     pub(super) rows: Vec<Kind>,
+    /// The exceptions that it is about, where it waits for another one than the test: work may raise one that is of two kinds at once.
+    #[serde(default)]
+    pub(super) classes: Vec<String>,
     /// Its changed line.
     pub(super) expects: String,
 }

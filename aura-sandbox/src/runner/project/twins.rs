@@ -7,7 +7,7 @@ use aura_core::{EvidenceStrength, TestCase, TestOutcome};
 use super::{
     ids::Sorted,
     not_skipped,
-    plan::{Kind, Plan, Planned},
+    plan::{Kind, Plan, Planned, Twin},
 };
 
 /// How many failed tests may have a twin that passed without an accusation: bad work may give the one wrong value that a twin expects.
@@ -36,14 +36,12 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     // Tests that passed in both forms, of which one may be true now and the other one then.
     let mut both: Vec<(usize, String)> = Vec::new();
     let (mut proven, mut chances) = (0_usize, 0_usize);
+    let of_every_kind = of_every_kind(plan, runs);
     for (number, test) in plan.tests.iter().enumerate() {
         let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
         let mut tried = 0_usize;
         let mut doubt = Some(test.weak.clone()).filter(|why| !why.is_empty());
-        let twins = plan.runs.iter().zip(runs).filter_map(|(planned, run)| {
-            Some((planned.twins.get(number)?.as_ref()?, run.tests.get(number)?.as_slice()))
-        });
-        for (twin, copies) in twins {
+        for (twin, copies) in twins_of(plan, runs, number) {
             tried += 1;
             if own.len() != copies.len() {
                 doubt.get_or_insert_with(|| "its parameters differ from run to run".to_owned());
@@ -57,6 +55,11 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
                             format!("{} passed also where it expected something wrong: {}", test.id, twin.expects);
                         match kind {
                             Kind::Value => forgeries.push(said),
+                            Kind::Raises
+                                if twin.classes.iter().any(|class| !of_every_kind.contains(class.as_str())) =>
+                            {
+                                doubt.get_or_insert_with(|| "what it raises is of two kinds".to_owned());
+                            }
                             Kind::Other | Kind::Raises => both.push((number, said)),
                             Kind::Needle => {
                                 doubt.get_or_insert_with(|| "what it looks for is in everything".to_owned());
@@ -106,6 +109,37 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     let is_proven = forgeries.is_empty() && weak.is_empty() && proven > 0 && runs.len() == plan.runs.len();
     let strength = if is_proven { EvidenceStrength::Twins } else { EvidenceStrength::SameProcess };
     Judged { cases, forgeries, void, strength, notes: notes(plan, proven, weak) }
+}
+
+/// The twins of a test, each with how its copy ended for each of its parameters.
+fn twins_of<'a>(plan: &'a Plan, runs: &'a [Sorted], number: usize) -> impl Iterator<Item = (&'a Twin, &'a [TestCase])> {
+    plan.runs.iter().zip(runs).filter_map(move |(planned, run)| {
+        Some((planned.twins.get(number)?.as_ref()?, run.tests.get(number)?.as_slice()))
+    })
+}
+
+/// Exceptions that the work raised where another one was waited for, and that are three at once or more. Good work may have a class of
+/// its own that is of two kinds, as `class Missing(KeyError, AttributeError)`.
+fn of_every_kind<'a>(plan: &'a Plan, runs: &'a [Sorted]) -> BTreeSet<&'a str> {
+    let passed = |cases: &[TestCase]| cases.iter().any(|case| case.outcome == TestOutcome::Passed);
+    let mut groups: Vec<BTreeSet<&str>> = Vec::new();
+    for (number, test) in plan.tests.iter().enumerate() {
+        let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
+        for (twin, copies) in twins_of(plan, runs, number) {
+            if passed(own) && passed(copies) {
+                let mut group: BTreeSet<&str> = twin.classes.iter().map(String::as_str).collect();
+                groups.retain(|other| {
+                    let is_apart = other.is_disjoint(&group);
+                    if !is_apart {
+                        group.extend(other);
+                    }
+                    is_apart
+                });
+                groups.push(group);
+            }
+        }
+    }
+    groups.into_iter().filter(|group| group.len() > 2).flatten().collect()
 }
 
 fn notes(plan: &Plan, proven: usize, weak: Vec<String>) -> Vec<String> {
@@ -192,12 +226,14 @@ mod tests {
     fn plan(kinds: &[Kind]) -> Plan {
         let tests = (0..kinds.len()).map(|n| Planned { id: format!("m::t{n}"), ..Planned::default() }).collect();
         let names = |run: &str| (0..kinds.len()).map(|n| format!("m::{run}{n}")).collect();
-        let twin = |kind: &Kind| Some(Twin { kind: *kind, rows: Vec::new(), expects: "assert f() == 41".to_owned() });
+        let twin = |kind: &Kind| {
+            Some(Twin { kind: *kind, rows: Vec::new(), classes: Vec::new(), expects: "assert f() == 41".to_owned() })
+        };
         let runs = vec![
             PlannedRun { files: Vec::new(), names: names("a"), twins: kinds.iter().map(|_| None).collect() },
             PlannedRun { files: Vec::new(), names: names("b"), twins: kinds.iter().map(twin).collect() },
         ];
-        Plan { tests, runs, pristine: Vec::new(), may_not_build: false }
+        Plan { tests, runs, pristine: Vec::new(), arguments: Vec::new(), may_not_build: false }
     }
 
     fn run(name: &str, outcomes: &[TestOutcome]) -> Sorted {
@@ -226,7 +262,13 @@ mod tests {
             let test = Planned { id: format!("{prefix}{name}"), ..Planned::default() };
             let names = vec![format!("{prefix}test_qwertyuiopas")];
             let run = PlannedRun { files: Vec::new(), names, twins: vec![None] };
-            let plan = Plan { tests: Vec::new(), runs: vec![run], pristine: Vec::new(), may_not_build: false };
+            let plan = Plan {
+                tests: Vec::new(),
+                runs: vec![run],
+                pristine: Vec::new(),
+                arguments: Vec::new(),
+                may_not_build: false,
+            };
             let case = TestCase::new(&plan.runs[0].names[0], Failed).message("in test_qwertyuiopas: no");
             let own = own_case(&plan, &test, 0, &case);
             assert_eq!((own.id, own.message), (test.id, format!("in {name}: no")));

@@ -17,6 +17,7 @@ RAISES = ("raises", "assertRaises", "assertRaisesRegex")
 HARMLESS = ("open", "TemporaryDirectory", "NamedTemporaryFile", "catch_warnings", "redirect_stdout", "redirect_stderr",
             "patch", "patch.object", "patch.dict", "localcontext", "closing")  # fmt: skip
 LIKELY = "ValueError TypeError KeyError IndexError ZeroDivisionError AttributeError RuntimeError OverflowError".split()
+# Work of two kinds at once may be both of these: one more has to pass.
 UNLIKELY = "BufferError ChildProcessError BlockingIOError UnicodeTranslateError IsADirectoryError".split()
 
 
@@ -25,13 +26,16 @@ class Site:
 
     def __init__(self, kind, change, cells=()):
         self.kind, self._change, self.cells, self.statement = kind, change, cells, None
+        # What must be raised, and what is waited for instead.
+        self.classes = []
 
     def change(self):
         """Makes it wrong; tells the kinds of its rows, where each is a test of its own, and its kind."""
         return self._change() or ([], self.kind)
 
     def values(self):
-        return (part.value for cell in self.cells for part in ast.walk(get(cell)) if isinstance(part, ast.Constant))
+        nodes = [part for cell in self.cells for part in (get(cell).args if isinstance(get(cell), ast.Call) else [get(cell)])]
+        return (part.value for node in nodes for part in ast.walk(node) if isinstance(part, ast.Constant))
 
 
 def is_kind(node, names):
@@ -89,23 +93,43 @@ def is_assertion(statement):
     return isinstance(statement, ast.Assert) or raising(statement) or is_own_assertion(value) or is_kind(value, RAISES)
 
 
-def literal_change(place, env, far=False):
-    """How to make what stands there wrong: a literal, or the one use of a name for a column of literals."""
+def literal_change(place, env, other=None, close=EXACT):
+    """How to make what stands there wrong: a literal, or the one use of a name for a column of literals. `other` is what it is compared
+    with."""
     node = get(place)
     cells = env.get(node.id) if isinstance(node, ast.Name) else [place]
-    if not cells or any(wrong(get(cell), far) is None for cell in cells):
+    if not cells or any(wrong(get(cell), close) is None for cell in cells):
         return None
-    return Site("value", lambda: put_wrong(cells, far), cells)
+    if other is not None and is_instance(other):
+        # Its own class says what it is equal to.
+        return Site("needle", lambda: put_wrong(cells, close) and None, cells)
+    return Site("value", lambda: put_wrong(cells, close), cells)
+
+
+# Classes of which each object is equal to few values, and names of a test that stand for objects of other classes.
+STRICT = ("Decimal", "Fraction", "Counter", "OrderedDict", "Path", "PurePath")
+instances = set()
+
+
+def is_instance(node):
+    """Whether it is an object of a class that the work may have made."""
+    if isinstance(node, ast.BinOp):
+        return is_instance(node.left) or is_instance(node.right)
+    if isinstance(node, ast.UnaryOp):
+        return is_instance(node.operand)
+    if isinstance(node, ast.Name):
+        return node.id in instances
+    return isinstance(node, ast.Call) and last(node)[:1].isupper() and last(node) not in STRICT
 
 
 class Rows(list):
     """The cells of a column of which each is a test of its own."""
 
 
-def put_wrong(cells, far):
+def put_wrong(cells, close):
     """Makes each wrong; tells the kind of each that is a test of its own, and of all together."""
     for cell in cells:
-        put(cell, wrong(get(cell), far))
+        put(cell, wrong(get(cell), close))
     # Bad work gives likely values by itself.
     kinds = ["other" if is_likely(get(cell)) else "value" for cell in cells]
     one_test = "other" if "value" not in kinds else "value"
@@ -121,24 +145,83 @@ def changes(place, env):
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         op, left, right = type(node.ops[0]), (node, "left", None), (node, "comparators", 0)
         if op is ast.Eq:
-            found = literal_change(right, env) or literal_change(left, env)
+            found = literal_change(right, env, get(left)) or literal_change(left, env, get(right))
             return [found] if found else None
+        if op in (ast.Lt, ast.LtE) and is_kind(get(left), ("abs", "fabs")):
+            # How far it is from what is right: else that would be the same in both forms.
+            return distance(get(left), get(right), env)
+        if op is ast.Is and isinstance(get(right), ast.Constant) and isinstance(get(right).value, bool):
+            return [Site("other", lambda: put(right, ast.Constant(not get(right).value)))]
         if op is ast.In:
             if needle(get(left)) is not None and not isinstance(get(right), (ast.List, ast.Tuple, ast.Set)):
-                return [Site("needle", lambda: put(left, needle(get(left))))]
+                return [look_for(left)]
             group = get(right)
             if isinstance(group, (ast.List, ast.Tuple, ast.Set)) and group.elts:
                 if all(isinstance(part, ast.Constant) and needle(part) is not None for part in group.elts):
                     return [Site("value", lambda: put((group, "elts", None), [needle(part) for part in group.elts]))]
             return None
         return [Site("other", lambda: put((node, "ops", 0), SWAPPED[op]()))]
+    if isinstance(node, ast.Compare):
+        return between(node)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return [Site("other", lambda: put(place, node.operand))]
-    # A value equal to everything would pass such a test, and fail its opposite.
-    hides = any(isinstance(op, (ast.Eq, ast.In)) for part in ast.walk(node) if isinstance(part, ast.Compare) for op in part.ops)
-    if hides or isinstance(node, ast.Constant):
+        return None if hides(node.operand, (ast.NotEq, ast.NotIn)) else [Site("other", lambda: put(place, node.operand))]
+    if is_kind(node, ("isclose",)) and len(node.args) == 2:
+        close = closeness(node, dict(abs_tol=0, rel_tol=1), (0, 1e-6))
+        found = close and (literal_change((node, "args", 1), env, None, close) or literal_change((node, "args", 0), env, None, close))
+        return [found] if found else None
+    if is_kind(node, ("startswith", "endswith")) and len(node.args) == 1:
+        text = (node, "args", 0)
+        v = get(text).value if isinstance(get(text), ast.Constant) else None
+        if type(v) is not str or not any(c in string.ascii_letters + string.digits for c in v):
+            return None
+        return [Site("other" if has_few_others(get(text)) else "value", lambda: put(text, ast.Constant(wrong_text(v))))]
+    if hides(node, (ast.Eq, ast.In)) or isinstance(node, ast.Constant):
         return None
     return [Site("other", lambda: put(place, ast.UnaryOp(op=ast.Not(), operand=node)))]
+
+
+def hides(node, operators):
+    """Whether a value equal to everything would pass such a test, and fail its opposite."""
+    return any(isinstance(op, operators) for part in ast.walk(node) if isinstance(part, ast.Compare) for op in part.ops)
+
+
+def look_for(place):
+    """Something else is looked for. A text holds no text that nobody wrote; other things may say yes to every number."""
+    kind = "other" if isinstance(get(place).value, str) else "needle"
+    return Site(kind, lambda: put(place, needle(get(place))))
+
+
+def number(node):
+    v = node.value if isinstance(node, ast.Constant) else None
+    return v if type(v) in (int, float) else None
+
+
+def distance(call, most, env):
+    difference = call.args[0] if len(call.args) == 1 else None
+    if number(most) is None or not (isinstance(difference, ast.BinOp) and isinstance(difference.op, ast.Sub)):
+        return None
+    close = (2 * abs(number(most)), 0)
+    sides = ((difference, "right", None), (difference, "left", None))
+    found = next((change for change in (literal_change(side, env, None, close) for side in sides) if change), None)
+    return [found] if found else None
+
+
+def between(node):
+    """`0 < x < 10` with other bounds."""
+    low, high = (node, "left", None), (node, "comparators", 1)
+    bounds = (number(get(low)), number(get(high))) if len(node.ops) == 2 else (None, None)
+    one_way = all(isinstance(op, (ast.Lt, ast.LtE)) for op in node.ops) or all(isinstance(op, (ast.Gt, ast.GtE)) for op in node.ops)
+    if None in bounds or not one_way or isinstance(node.comparators[0], ast.Constant):
+        return None
+
+    def move():
+        width = abs(bounds[1] - bounds[0])
+        by = width + rng.randint(1, 5 + 3 * int(width))
+        by = -by if min(bounds) < by and min(bounds) < 0 or min(bounds) >= by and rng.random() < 0.5 else by
+        for place, bound in zip((low, high), bounds):
+            put(place, ast.Constant(round(bound + by, 9)))
+
+    return [Site("other", move)]
 
 
 # Names that a file gives a meaning of its own.
@@ -170,7 +253,43 @@ def other_exception(call):
     kinds = [name for name in kinds if name not in bound]
     if not kinds:
         return None
-    return Site("raises", lambda: put((call, "args", 0), ast.Name(id=rng.choice(kinds), ctx=ast.Load())))
+    site = Site("raises", None)
+
+    def change():
+        other = rng.choice(kinds)
+        site.classes = [dotted(call.args[0]), other] + (["nothing that work raises"] if kinds is UNLIKELY else [])
+        put((call, "args", 0), ast.Name(id=other, ctx=ast.Load()))
+
+    site._change = change
+    return site
+
+
+# What a call is held to be elsewhere in the suite: operators and constants.
+held = []
+
+
+def find_held(trees):
+    for part in (part for tree in trees for part in ast.walk(tree)):
+        test = part.test if isinstance(part, ast.Assert) else None
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Call):
+            if isinstance(test.ops[0], (ast.Eq, ast.Is)) and isinstance(test.comparators[0], ast.Constant):
+                held.append((type(test.ops[0]), test.comparators[0].value))
+
+
+def answers(block, statements, at):
+    """Has a call answer what another one does, where it must raise: else work would see by `raises` what to do."""
+    only = block.body[0] if len(block.body) == 1 else None
+    unnamed = all(item.optional_vars is None for item in block.items) and len(block.items) == 1
+    if not (held and unnamed and isinstance(only, ast.Expr) and isinstance(only.value, ast.Call)):
+        return []
+
+    def change():
+        op, v = rng.choice(held)
+        test = ast.Compare(left=only.value, ops=[op()], comparators=[ast.Constant(v)])
+        site.statement = statements[at] = ast.Assert(test=test, msg=None)
+
+    site = Site("raises", change)
+    return [site]
 
 
 class Sites:
@@ -195,18 +314,23 @@ class Sites:
 
     def own(self, call, env, statement):
         name = call.func.attr
-        if name in SWAPPED_CALLS:
-            self.add([Site("other", lambda: put((call.func, "attr", None), SWAPPED_CALLS[name]))], statement)
-        elif name == "assertAlmostEqual" and (len(call.args) > 2 or any(k.arg != "msg" for k in call.keywords)):
-            # Any value may be close enough.
+        if name == "assertTrue" and call.args and isinstance(call.args[0], (ast.Compare, ast.BoolOp, ast.UnaryOp, ast.Call)):
+            test = changes((call, "args", 0), env)
+            plain = test and test[0].kind == "other" and isinstance(call.args[0], ast.Call)
+            self.add([swapped(call)] if plain else test, statement)
+        elif name == "assertFalse" and call.args and hides(call.args[0], (ast.NotEq, ast.NotIn)):
             self.add(None, statement)
+        elif name == "assertIs" and len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and call.args[1].value in (True, False):
+            self.add([Site("other", lambda: put((call, "args", 1), ast.Constant(not call.args[1].value)))], statement)
+        elif name in SWAPPED_CALLS:
+            self.add([swapped(call)], statement)
         elif name in EQUAL_CALLS or name == "assertAlmostEqual":
-            far = name == "assertAlmostEqual"
-            sides = [(call, "args", at) for at in (1, 0) if at < len(call.args)]
-            options = [change for change in (literal_change(side, env, far) for side in sides) if change]
-            self.add(options[:1] or None, statement)
+            close = almost(call) if name == "assertAlmostEqual" else EXACT
+            sides = [at for at in (1, 0) if close and len(call.args) > 1]
+            options = [literal_change((call, "args", at), env, call.args[1 - at], close) for at in sides]
+            self.add([option for option in options if option][:1] or None, statement)
         elif name == "assertIn" and call.args and needle(call.args[0]) is not None:
-            self.add([Site("needle", lambda: put((call, "args", 0), needle(call.args[0])))], statement)
+            self.add([look_for((call, "args", 0))], statement)
         elif name in RAISES:
             option = other_exception(call)
             self.add([option] if option else None, statement)
@@ -214,14 +338,15 @@ class Sites:
             self.add(None, statement)
 
     def scan(self, statements, env):
-        for s in statements:
+        for at, s in enumerate(statements):
             value = s.value if isinstance(s, (ast.Expr, ast.Assign)) else None
             if isinstance(s, ast.Assert):
                 self.add(changes((s, "test", None), env), s)
             elif raising(s):
                 for call in raising(s):
                     option = other_exception(call)
-                    self.add([option] if option else None, ast.With(items=s.items, body=[ast.Pass()]))
+                    options = [option, *answers(s, statements, at)] if option else None
+                    self.add(options, ast.With(items=s.items, body=[ast.Pass()]))
                 for inner in s.body:
                     self.hidden(inner)
             elif is_harmless(s):
@@ -236,6 +361,21 @@ class Sites:
                 self.add([option] if option else None, s)
             else:
                 self.hidden(s)
+
+
+def swapped(call):
+    return Site("other", lambda: put((call.func, "attr", None), SWAPPED_CALLS[call.func.attr]))
+
+
+def almost(call):
+    """Twice how close assertAlmostEqual lets a value be; None where that is not written out."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg != "msg"}
+    given.update(zip(("places", "msg", "delta"), call.args[2:]))
+    given.pop("msg", None)
+    values = {name: number(value) for name, value in given.items()}
+    if None in values.values() or not set(values) <= {"places", "delta"}:
+        return None
+    return (2 * abs(values.get("delta", 10.0 ** -values.get("places", 7))), 0)
 
 
 def goes_round(loop):
@@ -269,6 +409,10 @@ def find_arguments_of_fixtures(trees):
     for part in (part for tree in trees for part in ast.walk(tree)):
         if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(last(mark) == "fixture" for mark in part.decorator_list):
             of_fixtures.update(argument.arg for argument in (*part.args.args, *part.args.kwonlyargs))
+            # Whoever asks for it by its name would get the wrong one too.
+            of_fixtures.add(part.name)
+        elif is_kind(part, ("getfixturevalue",)):
+            of_fixtures.update(name.value for name in part.args if isinstance(name, ast.Constant))
 
 
 def parameters(function):
@@ -307,12 +451,20 @@ def sites_of(function):
     for s in function.body:
         if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name):
             env.setdefault(s.targets[0].id, []).append((s, "value", None))
-    uses = [part.id for part in ast.walk(function) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
-    stores = [part.id for part in ast.walk(function) if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]
+    parts = list(ast.walk(function))
+    uses = [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
+    stores = [part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]
+    stores += [part.name for part in parts if isinstance(part, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler, ast.FunctionDef, ast.ClassDef))]
+    # What others see too.
+    stores += 2 * [name for part in parts if isinstance(part, (ast.Global, ast.Nonlocal)) for name in part.names]
     # A value that is used elsewhere too would be wrong there as well: on both sides, nothing would be.
     once = lambda name: uses.count(name) == 1 and stores.count(name) <= 1
     loops = {n.id for part in ast.walk(function) if isinstance(part, ast.For) for n in ast.walk(part.target) if isinstance(n, ast.Name)}
     env = {name: cells for name, cells in env.items() if once(name) and name not in loops}
+    instances.clear()
+    for part in parts:
+        if isinstance(part, ast.Assign) and is_instance(part.value):
+            instances.update(target.id for target in part.targets if isinstance(target, ast.Name))
     sites = Sites({name for name in loops if not once(name)})
     sites.scan(function.body, env)
     return sites

@@ -9,6 +9,8 @@ pub(super) struct Pytest {
     pub(super) python: String,
     /// Folders and files that it is pointed at; everything when there are none.
     places: Vec<String>,
+    /// Whether it ends by the first tests that fail.
+    pub(super) stops_early: bool,
 }
 
 /// Options that change neither which tests are run nor what they are called.
@@ -67,7 +69,7 @@ impl Pytest {
         if project.report != ReportFormat::Junit {
             return Err("its tests are told apart by a JUnit report only".to_owned());
         }
-        let mut places = Vec::new();
+        let (mut places, mut stops_early) = (Vec::new(), false);
         let mut rest = arguments.iter();
         while let Some(part) = rest.next() {
             if part == "-p" {
@@ -79,13 +81,14 @@ impl Pytest {
                 if !FLAGS.contains(&part.as_str()) && !VALUED.iter().any(|start| part.starts_with(start)) {
                     return Err(not_understood(part));
                 }
+                stops_early |= matches!(part.as_str(), "-x" | "--exitfirst") || part.starts_with("--maxfail=");
             } else if part.contains("::") {
                 return Err(not_understood(part));
             } else {
                 places.push(part.trim_start_matches("./").trim_end_matches('/').to_owned());
             }
         }
-        Ok(Self { python, places })
+        Ok(Self { python, places, stops_early })
     }
 
     /// Whether it collects tests from the file at this path.

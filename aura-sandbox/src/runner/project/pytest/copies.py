@@ -9,6 +9,9 @@ def load(file):
 # what the rest of the test takes away, or not do what later tests wait for. A clock ends what nothing else would end then.
 EVERY_ASSERTION = ast.parse("""
 class _EveryAssertion:
+    import signal
+    from time import monotonic as time
+    time = staticmethod(time)
     class Step:
         def __init__(self, test, is_assertion):
             self.test, self.is_assertion = test, is_assertion
@@ -18,9 +21,7 @@ class _EveryAssertion:
             __tracebackhide__ = True
             return error is not None and self.test.goes_on(error, self.is_assertion)
     def __init__(self):
-        import signal, time
-        self.signal, self.time, self.start = signal, time.monotonic, time.monotonic()
-        self.failed, self.is_over = None, False
+        self.start, self.failed, self.is_over = self.time(), None, False
         self.assertion, self.rest = self.Step(self, True), self.Step(self, False)
     def __enter__(self):
         return self
@@ -132,9 +133,11 @@ def plan(files):
     find_helpers(pristine)
     find_bound(pristine)
     find_arguments_of_fixtures(pristine)
+    find_held(pristine)
+    marked_rows.update(part.arg for tree in pristine for part in ast.walk(tree) if isinstance(part, ast.keyword) and part.arg == "marks")
     suites = [file for file in files if file["kind"] == "test"]
     tests = [t for file, tree in zip(files, pristine) if file["kind"] == "test" for t in collect(file["path"], tree, fixtures)]
-    known = dict.fromkeys(v for t in tests for site in t.sites.found for v in site.values() if type(v) in (int, str))
+    known = dict.fromkeys(v for t in tests for site in t.sites.found for v in site.values() if type(v) in (int, str, float))
     right_values.extend(list(known)[:VALUES])
     total = runs_for(tests)
     right = [rng.randrange(total) if total and test.sites.found else 0 for test in tests]
@@ -162,7 +165,7 @@ def one_run(suites, tests, are_right, order, at):
                 places = order[number]
                 site = sites_of(function).found[places[at % len(places)]]
                 rows, kind = site.change()
-                twins[number] = dict(kind=kind, rows=rows, expects=shown(site.statement))
+                twins[number] = dict(kind=kind, rows=rows, classes=site.classes, expects=shown(site.statement))
             go_on(function)
         for number, test in enumerate(tests):
             if test.path == file["path"]:

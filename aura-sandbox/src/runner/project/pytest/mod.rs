@@ -48,6 +48,8 @@ pub(super) async fn plan(
         Ok(pytest) => pytest,
         Err(why) => return Ok(Err(why)),
     };
+    // One failed test must not end a run in which twins have to fail.
+    let arguments = if pytest.stops_early { vec!["--maxfail=0".to_owned()] } else { Vec::new() };
     let found = {
         let (place, project) = (place.clone(), project.clone());
         crate::blocking(move || prepare(&place, &project, &pytest)).await?
@@ -57,7 +59,7 @@ pub(super) async fn plan(
         Err(why) => return Ok(Err(why)),
     };
     match reader.read(place, timeout).await? {
-        Ok(Told::Plan(plan)) => Ok(Ok(Plan { pristine, ..plan })),
+        Ok(Told::Plan(plan)) => Ok(Ok(Plan { pristine, arguments, ..plan })),
         Ok(Told::Unsure { unsure }) => Ok(Err(reader::no_twins(&unsure))),
         Err(why) => Ok(Err(why)),
     }

@@ -3,6 +3,10 @@
 FINE_MARKS = ("staticmethod", "patch", "patch.object", "patch.dict", "patch.multiple")
 
 
+# Marks of the file that have a name of their own, and whether any row of a table may be marked as one to be skipped.
+aliases, marked_rows = {}, set()
+
+
 class Marks:
     """What decorators and pytestmark say of a test."""
 
@@ -11,6 +15,7 @@ class Marks:
 
     def read(self, nodes):
         for node in nodes:
+            node = aliases.get(node.id, node) if isinstance(node, ast.Name) else node
             name = dotted(node)
             tail = name.rsplit(".", 1)[-1]
             if tail == "parametrize":
@@ -18,8 +23,9 @@ class Marks:
                 known = isinstance(rows, (ast.List, ast.Tuple)) and rows.elts
                 known = known and not any(isinstance(row, ast.Starred) for row in rows.elts)
                 self.count = self.count and (self.count * len(rows.elts) if known else None)
-                self.skip = self.skip or any(is_kind(row, ("param",)) and row.keywords for row in ast.walk(node))
-                self.skip = self.skip or not known
+                self.skip = self.skip or any(part.arg == "marks" for part in ast.walk(node) if isinstance(part, ast.keyword))
+                # Of a table that stands elsewhere nobody knows which rows are marked.
+                self.skip = self.skip or not known and bool(marked_rows)
             elif tail in ("skip", "skipif", "skipIf", "skipUnless"):
                 self.skip = True
             elif tail in ("xfail", "expectedFailure"):
@@ -31,7 +37,7 @@ class Marks:
             elif any(word in name.lower() for word in ("param", "expand", "ddt", "data", "repeat")):
                 raise Unsure(f"`@{name}` makes tests of its own")
             else:
-                self.unknown = self.unknown or f"nobody knows what `@{name}` does"
+                self.unknown, self.count = self.unknown or f"nobody knows what `@{name}` does", None
 
     def under(self):
         below = Marks(self.count)
@@ -39,16 +45,31 @@ class Marks:
         return below
 
 
+def skips(part):
+    """Whether it skips the test in which it is run: a method of the work's may be called `skip` too."""
+    if last(part) == "SkipTest" or is_kind(part, ("importorskip", "skipTest")):
+        return True
+    return isinstance(part, ast.Call) and dotted(part) in ("pytest.skip", "skip", "pytest.xfail", "xfail")
+
+
+def own_parts(function):
+    """What is in it, and not in a function within it."""
+    for part in ast.iter_child_nodes(function):
+        yield part
+        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            yield from own_parts(part)
+
+
 class Test:
     def __init__(self, path, classes, function, marks, has_fixtures):
         self.path, self.classes, self.name, self.function = path, classes, function.name, function
         self.skip, self.count = marks.skip, marks.count
         arguments = [a.arg for a in function.args.args if a.arg not in ("self", "cls")]
-        self.many = self.count != 1 or bool(arguments)
-        if arguments and has_fixtures:
+        if has_fixtures:
             self.count = None
-        parts = list(ast.walk(function))
-        self.skip = self.skip or any(is_kind(part, ("skip", "importorskip", "skipTest")) or last(part) == "SkipTest" for part in parts)
+        self.many = self.count != 1 or bool(arguments)
+        self.skip = self.skip or any(skips(part) for part in ast.walk(function))
+        parts = list(own_parts(function))
         if any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in parts):
             raise Unsure(f"{self.name} yields")
         self.sites = sites_of(function)
@@ -70,7 +91,13 @@ def is_case(node):
 
 def collect(path, tree, fixtures):
     tests, modular = {}, Marks()
-    skips_all = False
+    aliases.clear()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and ".mark." in "." + dotted(node.value):
+            aliases[node.targets[0].id] = node.value
+    # What is run around a test may skip it.
+    around = [f for f in ast.walk(tree) if isinstance(f, (ast.FunctionDef, ast.AsyncFunctionDef)) and not f.name.startswith("test")]
+    skips_all = any(skips(part) for function in around for part in ast.walk(function))
     for node in tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for alias in node.names:

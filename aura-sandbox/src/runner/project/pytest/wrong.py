@@ -9,6 +9,7 @@ import ast
 import builtins
 import json
 import random
+import string
 import sys
 
 rng = random.SystemRandom()
@@ -17,6 +18,8 @@ MAX_TESTS = 2000
 VALUES = 200
 # What is right somewhere in the suite.
 right_values = []
+# How close a value may be to the right one: at all, and in proportion to it.
+EXACT = (0, 0)
 
 
 class Unsure(Exception):
@@ -55,13 +58,22 @@ def put(place, new):
 def has_few_others(node):
     """Whether bad work may well give another one of its kind."""
     v = node.value if isinstance(node, ast.Constant) else None
-    return type(v) in (bool, int) and v in (0, 1) or type(v) is str and len(v) == 1
+    if type(v) in (str, bytes):
+        text = v if type(v) is str else v.decode("latin-1")
+        return len(text) == 1 or sum(c in string.ascii_letters + string.digits for c in text) == 1
+    return type(v) in (bool, int) and v in (0, 1)
 
 
-def elsewhere(v):
+def is_apart(v, new, close):
+    return abs(new - v) > close[0] + close[1] * max(abs(v), abs(new))
+
+
+def elsewhere(v, close):
     """A value that is right in another place and may stand here, now and then: else work would know the right ones by their looks."""
-    if type(v) is int:
-        alike = [w for w in right_values if type(w) is int and w != v and (w < 0) == (v < 0) and abs(w) <= 2 * abs(v) + 60]
+    if type(v) in (int, float):
+        alike = [w for w in right_values if type(w) is type(v) and (w < 0) == (v < 0) and abs(w) <= 2 * abs(v) + 60]
+        alike += [tenth / 10 for tenth in range(11)] if type(v) is float and 0 <= v <= 1 else []
+        alike = [w for w in alike if w != v and is_apart(v, w, close)]
     elif type(v) is str:
         alike = [w for w in right_values if type(w) is str and w.lower() != v.lower()]
     else:
@@ -69,29 +81,27 @@ def elsewhere(v):
     return rng.choice(alike) if alike and rng.random() < 0.5 else None
 
 
-def wrong_int(v, far):
-    size = abs(v)
-    if far:
-        return v + rng.choice((-1, 1)) * (size + 10) * rng.randint(1, 3)
-    if v in (0, 1):
+def wrong_number(v, close):
+    """Another number, close to plausible, out of sixty at least, and none that a usual mistake would give."""
+    if type(v) is int and v in (0, 1) and is_apart(v, 2, close):
         # Work would know these two by their looks.
-        return rng.choice((1 - v, 1 - v, 2))
-    # Close to plausible, and none that a usual mistake would give.
-    shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2, v * v}
-    reach = max(60, size // 2)
-    while True:
-        new = v + rng.randint(-reach, reach)
-        if new not in shunned and (v < 0 or new >= 0):
-            return new
-
-
-def wrong_float(v, far):
+        return rng.choice((1 - v, 1 - v, 2)) if is_apart(0, 1, close) else 2
     if v != v or v in (float("inf"), float("-inf")):
         return None
-    digits = len(repr(v).rpartition(".")[2]) if "e" not in repr(v) else 12
-    reach = (abs(v) + 10) * rng.uniform(0.5, 2) if far else max(abs(v) * rng.uniform(0.1, 0.6), 7 * 10.0**-digits)
-    new = round(v + rng.choice((-1, 1)) * reach, digits)
-    return None if new == v else new
+    digits, step, least = 0, 1, 1
+    if type(v) is float:
+        # One that was added up is no more than a few steps off.
+        digits, least = len(repr(v).rpartition(".")[2]) if "e" not in repr(v) else 330, 7
+        step = 10.0**-digits if digits < 330 else abs(v) / 200
+    shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2} | ({v * v} if abs(v) < 10**100 else set())
+    reach = max(60, int(abs(v) // (2 * step)))
+    for _ in range(1000):
+        new = round(v + rng.choice((-1, 1)) * (least + rng.randint(0, reach)) * step, digits)
+        if new not in shunned and (v < 0 or new >= 0) and is_apart(v, new, close):
+            return new
+        # Nothing as close as that may be apart enough.
+        reach += reach // 8
+    return None
 
 
 def wrong_text(text):
@@ -106,10 +116,10 @@ def wrong_text(text):
     return "".join(new)
 
 
-def wrong(node, far=False):
-    """Another literal, which differs from this one for certain; None where that cannot be told. Its one new constant is `likely` where
-    bad work gives such a value by itself."""
-    new = changed(node, far)
+def wrong(node, close=EXACT):
+    """Another literal, which differs from this one for certain; None where that cannot be told. What is new in it is `likely` where bad
+    work gives such a value by itself."""
+    new = changed(node, close)
     try:
         same = new is None or ast.literal_eval(node) == ast.literal_eval(new)
     except ValueError:
@@ -129,29 +139,46 @@ def is_likely(node):
     return any(getattr(part, "likely", False) for part in ast.walk(node))
 
 
-def one_wrong(parts, far):
+def one_wrong(parts, close):
     """The parts with another one in place of one of them; None where there is none."""
     order = rng.sample(range(len(parts)), len(parts))
     for at in sorted(order, key=lambda at: has_few_others(parts[at])):
-        new = wrong(parts[at], far)
+        new = wrong(parts[at], close)
         if new is not None:
             return [*parts[:at], new, *parts[at + 1 :]]
     return None
 
 
-def changed(node, far):
+def emptied(node):
+    """Nothing in place of something, now and then: else work would know by its looks that nothing is right."""
+    if rng.random() > 0.1:
+        return None
+    if isinstance(node, ast.Constant) and type(node.value) is str and node.value:
+        new = ast.Constant("")
+    elif isinstance(node, (ast.List, ast.Tuple)) and node.elts:
+        new = type(node)(elts=[], ctx=ast.Load())
+    elif isinstance(node, ast.Dict) and node.keys:
+        new = ast.Dict(keys=[], values=[])
+    else:
+        return None
+    new.likely = True
+    return new
+
+
+def changed(node, close):
+    empty = emptied(node)
+    if empty is not None:
+        return empty
     if isinstance(node, ast.Constant):
         v = node.value
-        new = None if far else elsewhere(v)
-        likely = new is not None or (not far and has_few_others(node))
+        new = elsewhere(v, close)
+        likely = new is not None or has_few_others(node)
         if new is not None:
             pass
         elif isinstance(v, bool):
             new = not v
-        elif isinstance(v, int):
-            new = wrong_int(v, far)
-        elif isinstance(v, float):
-            new = wrong_float(v, far)
+        elif isinstance(v, (int, float)):
+            new = wrong_number(v, close)
         elif isinstance(v, str):
             new = wrong_text(v)
         elif isinstance(v, bytes):
@@ -168,7 +195,7 @@ def changed(node, far):
         if any(isinstance(part, ast.Starred) for part in parts) or (isinstance(node, ast.Set) and not is_once(parts)):
             return None
         if parts:
-            parts = one_wrong(parts, far)
+            parts = one_wrong(parts, close)
             if parts is None:
                 return None
             return ast.Set(elts=parts) if isinstance(node, ast.Set) else type(node)(elts=parts, ctx=ast.Load())
@@ -177,17 +204,29 @@ def changed(node, far):
         if None in node.keys or not is_once(node.keys):
             return None
         if node.values:
-            values = one_wrong(node.values, far)
+            values = one_wrong(node.values, close)
             return values and ast.Dict(keys=list(node.keys), values=values)
         return ast.Dict(keys=[ast.Constant(wrong_text("key"))], values=[ast.Constant(rng.randint(2, 40))])
     if isinstance(node, ast.Call):
         name = last(node)
-        if name == "approx" and len(node.args) == 1 and not node.keywords:
-            new = wrong(node.args[0], True)
-            return new and ast.Call(func=node.func, args=[new], keywords=[])
+        if name == "approx" and len(node.args) == 1:
+            close = closeness(node, dict(abs=0, rel=1), (0, 1e-6))
+            new = close and wrong(node.args[0], close)
+            return new and ast.Call(func=node.func, args=[new], keywords=node.keywords)
         if name == "set" and not node.args:
             return ast.Set(elts=[ast.Constant(rng.randint(2, 40))])
     return None
+
+
+def closeness(call, names, usual):
+    """Twice how close a value may be to the right one, by the keywords of a call; None where that is not written out."""
+    close = list(usual)
+    for keyword in call.keywords:
+        v = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+        if keyword.arg not in names or type(v) not in (int, float):
+            return None
+        close[names[keyword.arg]] = v
+    return (2 * close[0], 2 * close[1])
 
 
 def needle(node):
