@@ -3,7 +3,7 @@
 
 mod bench;
 
-use aura_core::{EvidenceStrength, TestOutcome, TestReport, TestSuite};
+use aura_core::{EvidenceStrength, ReportFormat, SourceFile, TestOutcome, TestReport, TestSuite};
 use bench::Bench;
 
 /// What pytest makes of these tests and this work.
@@ -143,7 +143,14 @@ async fn a_right_value_is_not_told_by_its_looks() {
     };
     let words = tests(&|n| format!("{:?}", ["Fizz", "Buzz", "FizzBuzz"][n as usize % 3]));
     let bits = tests(&|n| (n % 2).to_string());
-    for (tests, work) in [(words, believer("('Fizz', 'Buzz', 'FizzBuzz')")), (bits, believer("(0, 1)"))] {
+    let prices = tests(&|n| format!("{n}.99"));
+    let looked_at = [
+        (words, "('Fizz', 'Buzz', 'FizzBuzz')"),
+        (bits, "(0, 1)"),
+        (prices, "[float('%d.99' % n) for n in range(16)]"),
+    ];
+    for (tests, looks_right) in looked_at {
+        let work = believer(looks_right);
         let report = by(&tests, &work).await;
         assert!(!report.is_pass() && report.forgeries.len() > 1, "{report:#?}");
     }
@@ -208,4 +215,151 @@ async fn odd_tests_mean_in_a_copy_what_they_mean() {
     let helper = "from solution import sign\ndef is_right(x, y): assert x == y\ndef test_a():\n    assert sign(2) == 1\n    is_right(sign(3), -1)\n";
     let report = by(helper, work).await;
     assert!(report.is_pass() && report.strength == EvidenceStrength::SameProcess, "{report:#?}");
+}
+
+/// Tests that import everything, and may use pytest.
+fn suite(tests: &str) -> String {
+    format!("import math, pytest, time, unittest\nfrom unittest.mock import patch\nfrom solution import *\n\n{tests}")
+}
+
+#[tokio::test]
+async fn honest_work_with_odd_answers_is_accused_of_nothing() {
+    let good = [
+        (
+            "def test_a():\n    with pytest.raises(AttributeError): D().a\n\
+            def test_b():\n    with pytest.raises(AttributeError): D().b\n\
+            def test_c():\n    with pytest.raises(KeyError): D()['c']\n\
+            def test_d():\n    with pytest.raises(KeyError): D()['d']\n",
+            "class Missing(KeyError, AttributeError): pass\nclass D(dict):\n    def __missing__(self, k): raise Missing(k)\n    \
+            def __getattr__(self, k): return self[k]\n",
+        ),
+        (
+            "now = 0\ndef test_now():\n    global now\n    now = 10\n    assert read(lambda: now) == now\n\
+            def test_other():\n    assert read(lambda: 4) == 4\n",
+            "def read(clock): return clock()\n",
+        ),
+        (
+            "@pytest.fixture\ndef url(): return 'a'\n\n@pytest.fixture\ndef client(request): return keep(request.getfixturevalue('url'))\n\n\
+            @pytest.mark.parametrize('url', ['b', 'c'])\ndef test_url(client, url):\n    assert client == url\n",
+            "def keep(x): return x\n",
+        ),
+        (
+            "def test_a():\n    assert Mod(5, 7) + Mod(4, 7) == 2\n\ndef test_b():\n    assert AnyInt() == 5\n\n\
+            def test_c():\n    n = AnyInt()\n    assert n == 8\n",
+            "class AnyInt:\n    def __eq__(self, o): return isinstance(o, int)\n\
+            class Mod:\n    def __init__(self, v, n): self.v, self.n = v % n, n\n    \
+            def __add__(self, o): return Mod(self.v + o.v, self.n)\n    def __eq__(self, o): return (o - self.v) % self.n == 0\n",
+        ),
+    ];
+    for (tests, work) in good {
+        for _ in 0..2 {
+            let report = by(&suite(tests), work).await;
+            assert!(report.is_pass() && report.forgeries.is_empty(), "{report:#?}");
+        }
+    }
+    let bad = [
+        (
+            "@pytest.mark.parametrize('at, want', [(0, '#1'), (1, '#2'), (2, '#3'), (3, '#4'), (4, '#5'), (5, '#6')])\n\
+            def test_rank(at, want):\n    assert rank(at) == want\n",
+            "def rank(at): return f'#{at}'\n",
+        ),
+        (
+            "@pytest.mark.parametrize('n, want', [(1, 0.05), (2, 0.06), (3, 0.07), (4, 0.08)])\n\
+            def test_rate(n, want):\n    assert rate(n) == want\n",
+            "def rate(n): return round(n / 100 + 0.11, 2)\n",
+        ),
+        (
+            "G = {'tie': ['shirt'], 'shoes': ['socks', 'trousers'], 'jacket': ['tie']}\n\
+            def test_a():\n    o = order(G)\n    assert o.index('shirt') < o.index('tie')\n\
+            def test_b():\n    o = order(G)\n    assert o.index('tie') < o.index('jacket')\n\
+            def test_c():\n    o = order(G)\n    assert o.index('socks') < o.index('shoes')\n",
+            "def order(g): return list({n for k, v in g.items() for n in (k, *v)})\n",
+        ),
+    ];
+    for (tests, work) in bad {
+        for _ in 0..2 {
+            let report = by(&suite(tests), work).await;
+            assert!(report.forgeries.is_empty(), "{report:#?}");
+            assert!(!report.is_pass(), "{report:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn work_that_reads_how_it_is_asked_is_found_out() {
+    let line = "import sys, linecache, re\ndef line(back=0):\n    f = sys._getframe(2)\n    \
+        return linecache.getline(f.f_code.co_filename, f.f_lineno - back)\n";
+    let works = [
+        (
+            "def test_a():\n    assert abs(area(1) - 3.14159) < 1e-4\n\ndef test_b():\n    assert math.isclose(area(2), 12.56637, rel_tol=1e-5)\n\n\
+            def test_c():\n    assert area(3) == pytest.approx(28.27433, abs=1e-4)\n",
+            "def area(r): return float(re.findall(r'\\d+\\.\\d{3,}', line())[0])\n",
+        ),
+        (
+            "def test_a():\n    assert name(1).startswith('Error')\n\ndef test_b():\n    assert name(2).endswith('found')\n",
+            "def name(n): return re.findall(r\"'(\\w+)'\", line())[-1]\n",
+        ),
+        (
+            "def test_a():\n    assert ok('a') is True\n\ndef test_b():\n    assert ok('b') is True\n\n\
+            def test_c():\n    with pytest.raises(ValueError):\n        ok('')\n\n\
+            def test_d():\n    with pytest.raises(ValueError):\n        ok(' ')\n",
+            "def ok(x):\n    if 'raises(' in line(1): raise ValueError\n    return True\n",
+        ),
+        (
+            "def test_a():\n    assert ok('a') is True\n\ndef test_b():\n    assert ok('') is False\n\n\
+            def test_c():\n    assert 0 < ok('c') < 10\n\ndef test_d():\n    assert 5 <= ok('d') <= 20\n",
+            "def ok(x):\n    words = line().split('assert ')[1].split()\n    \
+            return int(words[0]) + 1 if words[0].isdigit() else words[-1] == 'True'\n",
+        ),
+        (
+            "class Old(unittest.TestCase):\n    def test_a(self):\n        self.assertTrue(f(1) == 3)\n    \
+            def test_b(self):\n        self.assertTrue('a' in f(2))\n",
+            "class Any:\n    def __eq__(self, o): return True\n    def __contains__(self, o): return True\ndef f(n): return Any()\n",
+        ),
+        (
+            "def test_a():\n    with pytest.raises(KeyError): f(1)\n\ndef test_b():\n    with pytest.raises(ValueError): f(2)\n\n\
+            def test_c():\n    with pytest.raises(TypeError): f(3)\n",
+            "class Every(KeyError, AttributeError, ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError, OverflowError): pass\n\
+            def f(n): raise Every\n",
+        ),
+    ];
+    for (tests, work) in works {
+        let report = by(&suite(tests), &format!("{line}{work}")).await;
+        assert!(!report.forgeries.is_empty(), "{work}: {report:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_with_an_id_and_a_method_called_skip_are_no_leave_to_skip() {
+    let tests = "@pytest.mark.parametrize('a, want', [pytest.param(1, 3, id='one'), pytest.param(2, 4, id='two')])\n\
+        def test_rows(a, want):\n    assert add(a, 2) == want\n\n\
+        def test_stream():\n    assert Stream([1, 2]).skip(1) == [2]\n";
+    let work = "import pytest\ndef add(a, b):\n    if a == 1: return 3\n    pytest.skip('no')\n\
+        class Stream:\n    def __init__(self, all): self.all = all\n    def skip(self, n): pytest.skip('no')\n";
+    let report = by(&suite(tests), work).await;
+    assert_eq!((report.count(TestOutcome::Passed), report.count(TestOutcome::Failed)), (1, 2), "{report:#?}");
+}
+
+#[tokio::test]
+async fn marks_fixtures_and_functions_of_a_tests_own_leave_it_its_twin() {
+    let tests = "never = pytest.mark.skipif(True, reason='elsewhere')\nevery_kind = pytest.mark.parametrize('kind', ['list', 'dict'])\n\n\
+        @never\ndef test_never():\n    assert add(1, 2) == 3\n\n\
+        @every_kind\ndef test_kind(kind):\n    assert add(len(kind), 1) == 5\n\n\
+        @pytest.fixture(params=['a', 'b'], autouse=True)\ndef both(request): return request.param\n\n\
+        @pytest.fixture\ndef skipped(): pytest.skip('not here')\n\ndef test_skipped(skipped):\n    assert add(1, 2) == 3\n\n\
+        @patch('time.monotonic', side_effect=[10.0, 12.5])\ndef test_clock(clock):\n    w = Watch()\n    assert w.took() == 2.5\n    assert add(2, 2) == 4\n\n\
+        def test_numbers():\n    def numbers():\n        yield 1\n        yield 2\n        return\n    assert total(numbers()) == 3\n";
+    let tests = suite(tests);
+    let work = "import time\ndef add(a, b): return a + b\ndef total(all): return sum(all)\nclass Watch:\n    def __init__(self): self.start = time.monotonic()\n    \
+        def took(self): return time.monotonic() - self.start\n";
+    let report = by(&tests, work).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+    assert_eq!(report.count(TestOutcome::Skipped), 4, "{report:#?}");
+    // The first failed twin would end a run.
+    let files = vec![SourceFile::new("test_solution.py", &tests)];
+    let command = ["python3", "-m", "pytest", "-x", "--maxfail=2", "--junitxml={report}", "test_solution.py"];
+    let bench = Bench::new().await;
+    bench.apply(&[("solution.py", work)]).await.unwrap();
+    let report = bench.run(&TestSuite::project(files, command, ReportFormat::Junit)).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
 }

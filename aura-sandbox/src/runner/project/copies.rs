@@ -239,7 +239,9 @@ impl Suite<'_> {
             let name = chance.name(*place);
             add(test.file, Edit { at: test.name_at, text: self.language.name(&name) });
             names.push(format!("{}{name}", test.prefix));
-            let site = test.sites.get(at % test.sites.len().max(1)).filter(|_| *right != at);
+            // Each twin of a test is made wrong at its next place.
+            let turn = at - usize::from(at > *right);
+            let site = test.sites.get(turn % test.sites.len().max(1)).filter(|_| *right != at);
             let made = site.and_then(|site| Some((site, site.way.edits(self.language, self.values, chance)?)));
             let wrong = made.as_ref().map(|(_, (edits, _))| edits.as_slice()).unwrap_or_default();
             let plain = test.sites.iter().flat_map(|site| site.way.literals());

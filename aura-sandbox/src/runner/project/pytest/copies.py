@@ -142,7 +142,7 @@ def plan(files):
     total = runs_for(tests)
     right = [rng.randrange(total) if total and test.sites.found else 0 for test in tests]
     order = [rng.sample(range(len(test.sites.found)), len(test.sites.found)) for test in tests]
-    runs = [one_run(suites, tests, [r == at for r in right], order, at) for at in range(total)]
+    runs = [one_run(suites, tests, right, order, at) for at in range(total)]
     told = [
         dict(id=t.named(t.name), many=t.many, count=t.count, may_skip=t.skip, weak=t.sites.weak, right=r)
         for t, r in zip(tests, right)
@@ -150,7 +150,7 @@ def plan(files):
     return dict(tests=told, runs=runs)
 
 
-def one_run(suites, tests, are_right, order, at):
+def one_run(suites, tests, right, order, at):
     names, twins, files = [None] * len(tests), [None] * len(tests), []
     # Methods of a TestCase are run in the order of their names.
     by_name = sorted(range(len(tests)), key=lambda number: (tests[number].path, tests[number].classes, tests[number].name))
@@ -161,9 +161,10 @@ def one_run(suites, tests, are_right, order, at):
             if test.path != file["path"]:
                 continue
             function = found(tree.body, test.classes, test.name)
-            if not are_right[number] and order[number]:
-                places = order[number]
-                site = sites_of(function).found[places[at % len(places)]]
+            if right[number] != at and order[number]:
+                # Each twin of a test is made wrong at its next place.
+                turn = at - (at > right[number])
+                site = sites_of(function).found[order[number][turn % len(order[number])]]
                 rows, kind = site.change()
                 twins[number] = dict(kind=kind, rows=rows, classes=site.classes, expects=shown(site.statement))
             go_on(function)
