@@ -1,4 +1,4 @@
-# What can be made wrong in a test: the second part of the program that begins in wrong.py.
+# What can be made wrong in a test: the fourth part of the program that begins in wrong.py.
 
 SWAPPED = {
     ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
@@ -16,9 +16,6 @@ RAISES = ("raises", "assertRaises", "assertRaisesRegex")
 # Ways into a block that lets its errors out.
 HARMLESS = ("open", "TemporaryDirectory", "NamedTemporaryFile", "catch_warnings", "redirect_stdout", "redirect_stderr",
             "patch", "patch.object", "patch.dict", "localcontext", "closing")  # fmt: skip
-LIKELY = "ValueError TypeError KeyError IndexError ZeroDivisionError AttributeError RuntimeError OverflowError".split()
-# Work of two kinds at once may be both of these: one more has to pass.
-UNLIKELY = "BufferError ChildProcessError BlockingIOError UnicodeTranslateError IsADirectoryError".split()
 
 
 class Site:
@@ -75,12 +72,6 @@ def find_helpers(trees):
         asserting.update(found)
 
 
-def raising(statement):
-    """The errors that a block waits for."""
-    items = statement.items if isinstance(statement, (ast.With, ast.AsyncWith)) else []
-    return [item.context_expr for item in items if is_kind(item.context_expr, RAISES)]
-
-
 def is_harmless(statement):
     """Whether it is a block that lets its errors out."""
     items = statement.items if isinstance(statement, (ast.With, ast.AsyncWith)) else []
@@ -91,49 +82,6 @@ def is_harmless(statement):
 def is_assertion(statement):
     value = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
     return isinstance(statement, ast.Assert) or raising(statement) or is_own_assertion(value) or is_kind(value, RAISES)
-
-
-def literal_change(place, env, other=None, close=EXACT):
-    """How to make what stands there wrong: a literal, or the one use of a name for a column of literals. `other` is what it is compared
-    with."""
-    node = get(place)
-    cells = env.get(node.id) if isinstance(node, ast.Name) else [place]
-    if not cells or any(wrong(get(cell), close) is None for cell in cells):
-        return None
-    if other is not None and is_instance(other):
-        # Its own class says what it is equal to.
-        return Site("needle", lambda: put_wrong(cells, close) and None, cells)
-    return Site("value", lambda: put_wrong(cells, close), cells)
-
-
-# Classes of which each object is equal to few values, and names of a test that stand for objects of other classes.
-STRICT = ("Decimal", "Fraction", "Counter", "OrderedDict", "Path", "PurePath")
-instances = set()
-
-
-def is_instance(node):
-    """Whether it is an object of a class that the work may have made."""
-    if isinstance(node, ast.BinOp):
-        return is_instance(node.left) or is_instance(node.right)
-    if isinstance(node, ast.UnaryOp):
-        return is_instance(node.operand)
-    if isinstance(node, ast.Name):
-        return node.id in instances
-    return isinstance(node, ast.Call) and last(node)[:1].isupper() and last(node) not in STRICT
-
-
-class Rows(list):
-    """The cells of a column of which each is a test of its own."""
-
-
-def put_wrong(cells, close):
-    """Makes each wrong; tells the kind of each that is a test of its own, and of all together."""
-    for cell in cells:
-        put(cell, wrong(get(cell), close))
-    # Bad work gives likely values by itself.
-    kinds = ["other" if is_likely(get(cell)) else "value" for cell in cells]
-    one_test = "other" if "value" not in kinds else "value"
-    return (kinds, "other" if "other" in kinds else "value") if isinstance(cells, Rows) else ([], one_test)
 
 
 def changes(place, env):
@@ -224,74 +172,6 @@ def between(node):
     return [Site("other", move)]
 
 
-# Names that a file gives a meaning of its own.
-bound = set()
-
-
-def find_bound(trees):
-    for part in (part for tree in trees for part in ast.walk(tree)):
-        if isinstance(part, ast.alias):
-            bound.add((part.asname or part.name).split(".")[0])
-        elif isinstance(part, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            bound.add(part.name)
-        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-            bound.add(part.id)
-
-
-def other_exception(call):
-    if not call.args:
-        return None
-    name = call.args[0].id if isinstance(call.args[0], ast.Name) and call.args[0].id not in bound else ""
-    kind = getattr(builtins, name, None)
-    if kind is KeyboardInterrupt:
-        # It ends everything where it is not waited for.
-        return None
-    kinds = UNLIKELY
-    if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
-        of = {name: getattr(builtins, name) for name in LIKELY}
-        kinds = [name for name, other in of.items() if not issubclass(other, kind) and not issubclass(kind, other)]
-    kinds = [name for name in kinds if name not in bound]
-    if not kinds:
-        return None
-    site = Site("raises", None)
-
-    def change():
-        other = rng.choice(kinds)
-        site.classes = [dotted(call.args[0]), other] + (["nothing that work raises"] if kinds is UNLIKELY else [])
-        put((call, "args", 0), ast.Name(id=other, ctx=ast.Load()))
-
-    site._change = change
-    return site
-
-
-# What a call is held to be elsewhere in the suite: operators and constants.
-held = []
-
-
-def find_held(trees):
-    for part in (part for tree in trees for part in ast.walk(tree)):
-        test = part.test if isinstance(part, ast.Assert) else None
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.left, ast.Call):
-            if isinstance(test.ops[0], (ast.Eq, ast.Is)) and isinstance(test.comparators[0], ast.Constant):
-                held.append((type(test.ops[0]), test.comparators[0].value))
-
-
-def answers(block, statements, at):
-    """Has a call answer what another one does, where it must raise: else work would see by `raises` what to do."""
-    only = block.body[0] if len(block.body) == 1 else None
-    unnamed = all(item.optional_vars is None for item in block.items) and len(block.items) == 1
-    if not (held and unnamed and isinstance(only, ast.Expr) and isinstance(only.value, ast.Call)):
-        return []
-
-    def change():
-        op, v = rng.choice(held)
-        test = ast.Compare(left=only.value, ops=[op()], comparators=[ast.Constant(v)])
-        site.statement = statements[at] = ast.Assert(test=test, msg=None)
-
-    site = Site("raises", change)
-    return [site]
-
-
 class Sites:
     """Where a test can be made wrong, and why it is weak."""
 
@@ -378,72 +258,8 @@ def almost(call):
     return (2 * abs(values.get("delta", 10.0 ** -values.get("places", 7))), 0)
 
 
-def goes_round(loop):
-    """Whether its body is certain to be run, and to its end."""
-    leaves = any(isinstance(part, (ast.Break, ast.Continue)) for part in ast.walk(loop))
-    rows = isinstance(loop.iter, (ast.List, ast.Tuple)) and loop.iter.elts
-    return bool(rows) and not loop.orelse and not leaves and not any(isinstance(row, ast.Starred) for row in rows)
-
-
-def columns(target, rows):
-    """The literals that each of the names stands for, row by row."""
-    names = target.elts if isinstance(target, (ast.Tuple, ast.List)) else None
-    found = {}
-    for column, name in enumerate(names or [target]):
-        cells = []
-        for at, row in enumerate(rows.elts):
-            if names is None:
-                cells.append((rows, "elts", at))
-            elif isinstance(row, (ast.Tuple, ast.List)) and len(row.elts) == len(names):
-                cells.append((row, "elts", column))
-        if isinstance(name, ast.Name) and len(cells) == len(rows.elts):
-            found[name.id] = cells
-    return found
-
-
-# What fixtures are given: a value that a test is given too would be wrong in both.
-of_fixtures = set()
-
-
-def find_arguments_of_fixtures(trees):
-    for part in (part for tree in trees for part in ast.walk(tree)):
-        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(last(mark) == "fixture" for mark in part.decorator_list):
-            of_fixtures.update(argument.arg for argument in (*part.args.args, *part.args.kwonlyargs))
-            # Whoever asks for it by its name would get the wrong one too.
-            of_fixtures.add(part.name)
-        elif is_kind(part, ("getfixturevalue",)):
-            of_fixtures.update(name.value for name in part.args if isinstance(name, ast.Constant))
-
-
-def parameters(function):
-    """The columns of its parametrize marks."""
-    found = {}
-    for mark in function.decorator_list:
-        if not (is_kind(mark, ("parametrize",)) and len(mark.args) == 2 and isinstance(mark.args[1], (ast.List, ast.Tuple))):
-            continue
-        if any(keyword.arg not in ("ids", "scope") for keyword in mark.keywords):
-            continue
-        heads = mark.args[0]
-        if isinstance(heads, ast.Constant) and isinstance(heads.value, str):
-            names = [name.strip() for name in heads.value.split(",") if name.strip()]
-        elif isinstance(heads, (ast.List, ast.Tuple)) and all(isinstance(h, ast.Constant) for h in heads.elts):
-            names = [h.value for h in heads.elts]
-        else:
-            continue
-        for column, name in enumerate(names):
-            if name in of_fixtures:
-                continue
-            cells = Rows()
-            for at, row in enumerate(mark.args[1].elts):
-                if is_kind(row, ("param",)) and len(row.args) == len(names):
-                    cells.append((row, "args", column))
-                elif len(names) == 1 and not is_kind(row, ("param",)):
-                    cells.append((mark.args[1], "elts", at))
-                elif isinstance(row, (ast.Tuple, ast.List)) and len(row.elts) == len(names):
-                    cells.append((row, "elts", column))
-            if len(cells) == len(mark.args[1].elts):
-                found[name] = cells
-    return found
+# What gives a name a value besides assignments; Python before 3.10 has no `match`.
+NAMING = (ast.ExceptHandler, ast.FunctionDef, ast.ClassDef, *(getattr(ast, n) for n in ("MatchAs", "MatchStar") if hasattr(ast, n)))
 
 
 def sites_of(function):
@@ -454,7 +270,7 @@ def sites_of(function):
     parts = list(ast.walk(function))
     uses = [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
     stores = [part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]
-    stores += [part.name for part in parts if isinstance(part, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler, ast.FunctionDef, ast.ClassDef))]
+    stores += [part.name for part in parts if isinstance(part, NAMING)]
     # What others see too.
     stores += 2 * [name for part in parts if isinstance(part, (ast.Global, ast.Nonlocal)) for name in part.names]
     # A value that is used elsewhere too would be wrong there as well: on both sides, nothing would be.

@@ -19,6 +19,10 @@ use crate::{path::WorkPath, runner::Place, steering, workspace::Slot};
 const PROGRAM: &str = concat!(
     include_str!("wrong.py"),
     "\n\n",
+    include_str!("literals.py"),
+    "\n\n",
+    include_str!("exceptions.py"),
+    "\n\n",
     include_str!("assertions.py"),
     "\n\n",
     include_str!("tests.py"),

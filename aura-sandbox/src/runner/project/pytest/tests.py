@@ -1,4 +1,4 @@
-# Which tests there are: the third part of the program that begins in wrong.py.
+# Which tests there are: the fifth part of the program that begins in wrong.py.
 
 FINE_MARKS = ("staticmethod", "patch", "patch.object", "patch.dict", "patch.multiple")
 

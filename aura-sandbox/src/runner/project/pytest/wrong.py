@@ -1,6 +1,6 @@
-# What makes an assertion of a test wrong. With assertions.py, tests.py, which tells the tests, and copies.py, which writes them anew, this
-# is one program. It is trusted: it runs by `python3 -I` in an empty folder, with nothing of the work within its reach, and it is not
-# within the work's.
+# What makes an assertion of a test wrong. With literals.py, exceptions.py, assertions.py, tests.py, which tells the tests, and copies.py,
+# which writes them anew, this is one program. It is trusted: it runs by `python3 -I` in an empty folder, with nothing of the work within
+# its reach, and it is not within the work's.
 #
 # Each run of the suite gets one copy of every test, under a random name: either the test itself or a twin of it. So there is no pair
 # to be compared, and neither name, place nor form tells which it is. What is certain to be run and has its right value written out
