@@ -173,6 +173,7 @@ async fn the_environment_of_the_host_is_not_seen() {
         "TMPDIR",
         "LANG",
         "PYTHONDONTWRITEBYTECODE",
+        "PYTHONHASHSEED",
         "PYTHONUSERBASE",
         // Set by the shell itself.
         "PWD",

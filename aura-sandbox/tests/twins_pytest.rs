@@ -250,6 +250,10 @@ async fn honest_work_with_odd_answers_is_accused_of_nothing() {
             class Mod:\n    def __init__(self, v, n): self.v, self.n = v % n, n\n    \
             def __add__(self, o): return Mod(self.v + o.v, self.n)\n    def __eq__(self, o): return (o - self.v) % self.n == 0\n",
         ),
+        (
+            "def test_a():\n    assert 'word' in make()\n\ndef test_b():\n    assert 'other' in make()\n",
+            "class Universe:\n    def __contains__(self, x): return True\ndef make(): return Universe()\n",
+        ),
     ];
     for (tests, work) in good {
         for _ in 0..2 {

@@ -95,7 +95,7 @@ def changes(place, env):
         if op is ast.Eq:
             found = literal_change(right, env, get(left)) or literal_change(left, env, get(right))
             return [found] if found else None
-        if op in (ast.Lt, ast.LtE) and is_kind(get(left), ("abs", "fabs")):
+        if op in (ast.Lt, ast.LtE) and is_difference(get(left)):
             # How far it is from what is right: else that would be the same in both forms.
             return distance(get(left), get(right), env)
         if op is ast.Is and isinstance(get(right), ast.Constant) and isinstance(get(right).value, bool):
@@ -134,9 +134,7 @@ def hides(node, operators):
 
 
 def look_for(place):
-    """Something else is looked for. A text holds no text that nobody wrote; other things may say yes to every number."""
-    kind = "other" if isinstance(get(place).value, str) else "needle"
-    return Site(kind, lambda: put(place, needle(get(place))))
+    return Site("needle", lambda: put(place, needle(get(place))))
 
 
 def number(node):
@@ -144,12 +142,17 @@ def number(node):
     return v if type(v) in (int, float) else None
 
 
+def is_difference(node):
+    inner = node.args[0] if is_kind(node, ("abs", "fabs")) and len(node.args) == 1 else None
+    return isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Sub)
+
+
 def distance(call, most, env):
-    difference = call.args[0] if len(call.args) == 1 else None
-    if number(most) is None or not (isinstance(difference, ast.BinOp) and isinstance(difference.op, ast.Sub)):
+    """`abs(x - 3.14) < 0.01` with another value."""
+    if number(most) is None:
         return None
     close = (2 * abs(number(most)), 0)
-    sides = ((difference, "right", None), (difference, "left", None))
+    sides = ((call.args[0], "right", None), (call.args[0], "left", None))
     found = next((change for change in (literal_change(side, env, None, close) for side in sides) if change), None)
     return [found] if found else None
 

@@ -137,6 +137,11 @@ def plan(files):
     marked_rows.update(part.arg for tree in pristine for part in ast.walk(tree) if isinstance(part, ast.keyword) and part.arg == "marks")
     suites = [file for file in files if file["kind"] == "test"]
     tests = [t for file, tree in zip(files, pristine) if file["kind"] == "test" for t in collect(file["path"], tree, fixtures)]
+    conftests = [tree for file, tree in zip(files, pristine) if file["kind"] == "conftest"]
+    if any(skips(part) for tree in conftests for part in ast.walk(tree)):
+        # A fixture may skip whoever asks for it.
+        for test in tests:
+            test.skip = True
     known = dict.fromkeys(v for t in tests for site in t.sites.found for v in site.values() if type(v) in (int, str, float))
     right_values.extend(list(known)[:VALUES])
     total = runs_for(tests)
