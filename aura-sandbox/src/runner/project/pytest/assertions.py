@@ -139,7 +139,7 @@ def look_for(place):
 
 def number(node):
     v = node.value if isinstance(node, ast.Constant) else None
-    return v if type(v) in (int, float) else None
+    return v if type(v) in (int, float) and abs(v) < 1e15 else None
 
 
 def is_difference(node):
@@ -203,7 +203,7 @@ class Sites:
             self.add([swapped(call)] if plain else test, statement)
         elif name == "assertFalse" and call.args and hides(call.args[0], (ast.NotEq, ast.NotIn)):
             self.add(None, statement)
-        elif name == "assertIs" and len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and call.args[1].value in (True, False):
+        elif name == "assertIs" and len(call.args) > 1 and isinstance(getattr(call.args[1], "value", None), bool):
             self.add([Site("other", lambda: put((call, "args", 1), ast.Constant(not call.args[1].value)))], statement)
         elif name in SWAPPED_CALLS:
             self.add([swapped(call)], statement)

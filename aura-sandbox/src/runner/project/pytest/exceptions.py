@@ -37,6 +37,7 @@ def other_exception(call):
     if isinstance(kind, type) and issubclass(kind, Exception) and kind is not Exception:
         of = {name: getattr(builtins, name) for name in LIKELY}
         kinds = [name for name, other in of.items() if not issubclass(other, kind) and not issubclass(kind, other)]
+    is_unlikely = kinds is UNLIKELY
     kinds = [name for name in kinds if name not in bound]
     if not kinds:
         return None
@@ -44,7 +45,7 @@ def other_exception(call):
 
     def change():
         other = rng.choice(kinds)
-        site.classes = [dotted(call.args[0]), other] + (["nothing that work raises"] if kinds is UNLIKELY else [])
+        site.classes = [dotted(call.args[0]), other] + (["what no work raises"] if is_unlikely else [])
         put((call, "args", 0), ast.Name(id=other, ctx=ast.Load()))
 
     site._change = change

@@ -119,7 +119,10 @@ def wrong_text(text):
 def wrong(node, close=EXACT):
     """Another literal, which differs from this one for certain; None where that cannot be told. What is new in it is `likely` where bad
     work gives such a value by itself."""
-    new = changed(node, close)
+    try:
+        new = changed(node, close)
+    except ArithmeticError:
+        return None
     try:
         same = new is None or ast.literal_eval(node) == ast.literal_eval(new)
     except ValueError:
