@@ -65,7 +65,10 @@ def has_few_others(node):
 
 
 def is_apart(v, new, close):
-    return abs(new - v) > close[0] + close[1] * max(abs(v), abs(new))
+    try:
+        return abs(new - v) > close[0] + close[1] * max(abs(v), abs(new))
+    except OverflowError:
+        return False
 
 
 def elsewhere(v, close):
@@ -92,7 +95,7 @@ def wrong_number(v, close):
     if type(v) is float:
         # One that was added up is no more than a few steps off.
         digits, least = len(repr(v).rpartition(".")[2]) if "e" not in repr(v) else 330, 7
-        step = 10.0**-digits if digits < 330 else abs(v) / 200
+        step = 10.0**-digits if digits < 330 else max(abs(v) / 200, 5e-324)
     shunned = {v, v - 1, v + 1, -v, 0, 1, v * 2} | ({v * v} if abs(v) < 10**100 else set())
     reach = max(60, int(abs(v) // (2 * step)))
     for _ in range(1000):
@@ -119,10 +122,7 @@ def wrong_text(text):
 def wrong(node, close=EXACT):
     """Another literal, which differs from this one for certain; None where that cannot be told. What is new in it is `likely` where bad
     work gives such a value by itself."""
-    try:
-        new = changed(node, close)
-    except ArithmeticError:
-        return None
+    new = changed(node, close)
     try:
         same = new is None or ast.literal_eval(node) == ast.literal_eval(new)
     except ValueError:
