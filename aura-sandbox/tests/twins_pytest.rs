@@ -338,6 +338,18 @@ async fn work_that_reads_how_it_is_asked_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_word_that_is_looked_for_is_not_told_by_its_looks() {
+    let tests = (0..6).map(|n| format!("def test_{n}():\n    assert 'Hello' in greet({n})\n\n")).collect::<String>();
+    let reads = "import sys, linecache, re\ndef greet(n):\n    f = sys._getframe(1)\n    \
+        word = re.findall(r\"'(\\w+)'\", linecache.getline(f.f_code.co_filename, f.f_lineno))[0]\n    \
+        return word if re.fullmatch('[A-Z][a-z]{4}', word) else ''\n";
+    let report = by(&suite(&tests), reads).await;
+    assert_ne!(report.strength, EvidenceStrength::Twins, "{report:#?}");
+    let report = by(&suite(&tests), "def greet(n): return 'Hello ' * n if n else 'Oh, Hello'\n").await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
+}
+
+#[tokio::test]
 async fn a_row_with_an_id_and_a_method_called_skip_are_no_leave_to_skip() {
     let tests = "@pytest.mark.parametrize('a, want', [pytest.param(1, 3, id='one'), pytest.param(2, 4, id='two')])\n\
         def test_rows(a, want):\n    assert add(a, 2) == want\n\n\

@@ -235,6 +235,9 @@ def closeness(call, names, usual):
 def needle(node):
     """A literal that is in nothing that was not made for it."""
     v = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(v, str) and sum(c in string.ascii_letters + string.digits for c in v) > 3:
+        # As long as it is, it looks like the right one: else work would know that one by its looks.
+        return ast.Constant(wrong_text(v))
     if isinstance(v, str) and v:
         new = list(wrong_text(v))
         for _ in range(max(3, 8 - len(new))):
