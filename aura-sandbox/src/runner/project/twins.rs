@@ -38,7 +38,7 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     let (mut proven, mut chances) = (0_usize, 0_usize);
     let of_every_kind = of_every_kind(plan, runs);
     for (number, test) in plan.tests.iter().enumerate() {
-        let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
+        let own = own_of(test, runs, number);
         let mut tried = 0_usize;
         let mut doubt = Some(test.weak.clone()).filter(|why| !why.is_empty());
         for (twin, copies) in twins_of(plan, runs, number) {
@@ -111,6 +111,11 @@ pub(super) fn judge(plan: &Plan, runs: &[Sorted]) -> Judged {
     Judged { cases, forgeries, void, strength, notes: notes(plan, proven, weak) }
 }
 
+/// How the test itself ended, for each of its parameters.
+fn own_of<'a>(test: &Planned, runs: &'a [Sorted], number: usize) -> &'a [TestCase] {
+    runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[], Vec::as_slice)
+}
+
 /// The twins of a test, each with how its copy ended for each of its parameters.
 fn twins_of<'a>(plan: &'a Plan, runs: &'a [Sorted], number: usize) -> impl Iterator<Item = (&'a Twin, &'a [TestCase])> {
     plan.runs.iter().zip(runs).filter_map(move |(planned, run)| {
@@ -124,7 +129,7 @@ fn of_every_kind<'a>(plan: &'a Plan, runs: &'a [Sorted]) -> BTreeSet<&'a str> {
     let passed = |cases: &[TestCase]| cases.iter().any(|case| case.outcome == TestOutcome::Passed);
     let mut groups: Vec<BTreeSet<&str>> = Vec::new();
     for (number, test) in plan.tests.iter().enumerate() {
-        let own = runs.get(test.right).and_then(|run| run.tests.get(number)).map_or(&[][..], Vec::as_slice);
+        let own = own_of(test, runs, number);
         for (twin, copies) in twins_of(plan, runs, number) {
             if passed(own) && passed(copies) {
                 let mut group: BTreeSet<&str> = twin.classes.iter().map(String::as_str).collect();
