@@ -73,7 +73,8 @@ impl Moves {
             "WITH handed AS (
                  INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}' RETURNING 1
              ), closed AS (
-                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5) RETURNING 1
+                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
+                     AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) RETURNING 1
              ), totals AS (
                  INSERT INTO job_totals (status, model, jobs) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
                  RETURNING 1

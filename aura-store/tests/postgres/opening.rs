@@ -52,6 +52,14 @@ async fn tables_that_somebody_reads_are_changed_later_and_nobody_waits_for_that(
 }
 
 #[tokio::test]
+async fn every_month_of_the_audit_log_is_compressed_by_lz4() {
+    let scene = Scene::new().await;
+    let details = "FROM pg_partition_tree('audit_log') JOIN pg_attribute ON attrelid = relid AND attname = 'details'";
+    assert!(scene.number(&format!("SELECT count(*) {details} WHERE isleaf")).await > 2, "months were made");
+    assert_eq!(scene.number(&format!("SELECT count(*) {details} WHERE attcompression <> 'l'")).await, 0);
+}
+
+#[tokio::test]
 async fn a_schema_of_a_newer_version_is_refused_with_its_number() {
     let scene = Scene::new().await;
     scene.sql("INSERT INTO aura_schema (version) VALUES (99)").await.unwrap();

@@ -185,16 +185,16 @@ async fn take(
              RETURNING job, seq
          ), tokens AS MATERIALIZED (
              SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token
-         ), taken AS (
-             SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door,
-                 ($5::timestamptz[])[claim] AS ends, tokens.token[claim] AS token
-             FROM (SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone) AS slots, tokens
+         ), slots AS (
+             SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone
          ), noted AS (
-             INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(job) FROM taken HAVING count(*) > 0
+             INSERT INTO claims (until, jobs) SELECT min(($5::timestamptz[])[claim]), array_agg(job) FROM slots HAVING count(*) > 0
          )
          UPDATE jobs SET ",
         goes_in_progress!(),
-        "FROM taken WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.claim::bigint AS n, jobs.seq, ",
+        "FROM (SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door,
+                   ($5::timestamptz[])[claim] AS ends, tokens.token[claim] AS token FROM slots, tokens OFFSET 0) AS taken
+         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.claim::bigint AS n, jobs.seq, ",
         claimed_columns!()
     ));
     let query = query
