@@ -7,11 +7,16 @@ use aura_core::{EvidenceStrength, ReportFormat, SourceFile, TestOutcome, TestRep
 use bench::Bench;
 
 /// What pytest makes of these tests and this work.
-#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 async fn by(tests: &str, solution: &str) -> TestReport {
+    by_suite(&TestSuite::pytest(tests), solution).await
+}
+
+/// The same of a suite.
+#[expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+async fn by_suite(suite: &TestSuite, solution: &str) -> TestReport {
     let bench = Bench::new().await;
     bench.apply(&[("solution.py", solution)]).await.unwrap();
-    bench.run(&TestSuite::pytest(tests)).await
+    bench.run(suite).await
 }
 
 #[tokio::test]
@@ -383,3 +388,73 @@ async fn marks_fixtures_and_functions_of_a_tests_own_leave_it_its_twin() {
     let report = bench.run(&TestSuite::project(files, command, ReportFormat::Junit)).await;
     assert!(report.is_pass() && report.strength == EvidenceStrength::Twins, "{report:#?}");
 }
+
+const OFFICE: &str = "import datetime\nfrom decimal import Decimal\ndef add(a, b): return a + b\ndef table(): return {'a': 1, 'b': 2}\n\
+    def words(text): return text.split()\ndef price(cents): return Decimal(cents) / 100\n\
+    def day(n): return datetime.date(2024, 1, 1) + datetime.timedelta(days=n)\ndef tell(call, n): call(n, size=2 * n)\n";
+
+#[tokio::test]
+async fn what_stands_in_a_name_of_the_file_gets_a_twin_and_its_rows_are_counted() {
+    let tests = "import pytest\nfrom solution import *\n\nCASES = [(1, 2, 3), (-5, 6, 1), pytest.param(7, 1, 8, id='x')]\n\
+        EXPECTED = {'a': 1, 'b': 2}\nTEXT: str = 'one two'\nWORDS = ['one', 'two']\nTOTAL = -7\nLOOP = [(1, 2), (2, 3), (3, 4)]\n\
+        SHARED = [1]\n\n\
+        @pytest.mark.parametrize('a, b, want', CASES)\ndef test_sum(a, b, want): assert add(a, b) == want\n\
+        @pytest.mark.parametrize('a, b, want', CASES)\ndef test_other_way(a, b, want): assert add(b, a) == want\n\
+        def test_table(): assert table() == EXPECTED\n\
+        def test_words(): assert words(TEXT) == WORDS\n\
+        def test_negative(): assert add(-3, -4) == TOTAL\n\
+        def test_loop():\n    for a, want in LOOP: assert add(a, 1) == want\n\
+        def test_pair():\n    a, want = 4, 9\n    assert add(a, 5) == want\n\
+        def test_typed():\n    want: int = 5\n    assert add(2, 3) == want\n\
+        def test_what_others_change():\n    SHARED.append(2)\n    assert add(SHARED, []) == [1, 2]\n";
+    let report = by(tests, OFFICE).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.cases.len()), (EvidenceStrength::Twins, 13), "{}", report.output);
+    // Work that drops a row which it cannot do.
+    let dropping = format!(
+        "{OFFICE}import gc\nfrom _pytest.config import Config\nclass Plugin:\n    def pytest_collection_modifyitems(self, items):\n        \
+         items[:] = [item for item in items if '-5' not in item.name]\n\
+         for found in gc.get_objects():\n    if isinstance(found, Config): found.pluginmanager.register(Plugin())\n"
+    );
+    let report = by(tests, &dropping.replace("return a + b", "return abs(a) + b")).await;
+    assert!(!report.is_pass() && report.cases.is_empty(), "{report:#?}");
+    assert!(report.output.contains("the report lacks test_solution::test_sum"), "{}", report.output);
+}
+
+#[tokio::test]
+async fn classes_with_a_base_subtests_mocks_and_library_values_get_twins() {
+    let tests = "import unittest\nfrom datetime import date, timedelta\nfrom decimal import Decimal\nfrom unittest import mock\n\
+        from solution import *\nfrom helpers import check\n\n\
+        class Base(unittest.TestCase):\n    limit = 3\n    def setUp(self): self.x = 2\n\n\
+        class TestSums(Base):\n    test_data = [1, 2]\n    def test_rows(self):\n        for a, want in [(1, 3), (2, 4)]:\n            \
+        with self.subTest(a=a, want=want):\n                self.assertEqual(add(a, self.x), want)\n    \
+        def test_two(self):\n        with self.subTest('one'): self.assertEqual(add(1, 1), 2)\n        \
+        with self.subTest('two'): self.assertEqual(add(1, 2), 3)\n\n\
+        def test_price():\n    assert price(1050) == Decimal('10.50')\n    assert price(-1050) == Decimal('-10.50')\n\
+        def test_day():\n    assert day(31) == date(2024, 2, 1)\n    assert day(1) - day(0) == timedelta(days=1)\n\
+        def test_told():\n    call = mock.Mock()\n    tell(call, 4)\n    call.assert_called_once_with(4, size=8)\n    call.assert_called_once()\n";
+    let suite = |tests: &str| {
+        let files = vec![SourceFile::new("test_solution.py", tests), SourceFile::new("helpers.py", HELPERS)];
+        TestSuite::project(files, PYTEST, ReportFormat::Junit)
+    };
+    let report = by_suite(&suite(tests), OFFICE).await;
+    assert!(report.is_pass(), "{report:#?}");
+    assert_eq!((report.strength, report.cases.len()), (EvidenceStrength::Twins, 5), "{}", report.output);
+    let wrong = OFFICE.replace("a + b", "a + b + 1").replace("days=n", "days=n + 1").replace("2 * n", "n");
+    let report = by_suite(&suite(tests), &wrong).await;
+    assert_eq!((report.count(TestOutcome::Passed), report.forgeries.len()), (1, 0), "{report:#?}");
+    let equal = "class Any:\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n    \
+        def __sub__(self, other): return self\ndef price(n): return Any()\nadd = lambda a, b: Any()\nday = price\n\
+        def tell(call, n): call(Any(), size=Any())\n";
+    let report = by_suite(&suite(tests), equal).await;
+    assert!(!report.is_pass() && !report.forgeries.is_empty(), "{report:#?}");
+    // A helper of another file of the suite asserts, too.
+    let more =
+        format!("{tests}def test_by_a_helper():\n    if add(1, 1): check(add(1, 2), 3)\n    assert add(2, 2) == 4\n");
+    let report = by_suite(&suite(&more), OFFICE).await;
+    assert!(report.is_pass() && report.strength == EvidenceStrength::SameProcess, "{report:#?}");
+    assert!(report.output.contains("test_by_a_helper: it may not get to an assertion"), "{}", report.output);
+}
+
+const HELPERS: &str = "def check(got, want):\n    assert got == want\n";
+const PYTEST: [&str; 6] = ["python3", "-m", "pytest", "-q", "--junitxml={report}", "test_solution.py"];

@@ -1,4 +1,4 @@
-# What can be made wrong in a test: the fourth part of the program that begins in wrong.py.
+# What can be made wrong in a test: a part of the program that begins in wrong.py.
 
 SWAPPED = {
     ast.NotEq: ast.Eq, ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt,
@@ -15,7 +15,7 @@ EQUAL_CALLS = ("assertEqual", "assertEquals", "assertListEqual", "assertDictEqua
 RAISES = ("raises", "assertRaises", "assertRaisesRegex")
 # Ways into a block that lets its errors out.
 HARMLESS = ("open", "TemporaryDirectory", "NamedTemporaryFile", "catch_warnings", "redirect_stdout", "redirect_stderr",
-            "patch", "patch.object", "patch.dict", "localcontext", "closing")  # fmt: skip
+            "patch", "patch.object", "patch.dict", "localcontext", "closing", "self.subTest")  # fmt: skip
 
 
 class Site:
@@ -81,7 +81,26 @@ def is_harmless(statement):
 
 def is_assertion(statement):
     value = statement.value if isinstance(statement, (ast.Expr, ast.Assign)) else None
-    return isinstance(statement, ast.Assert) or raising(statement) or is_own_assertion(value) or is_kind(value, RAISES)
+    plain = is_own_assertion(value) or is_kind(value, RAISES) or is_told_by_mock(value)
+    return plain or isinstance(statement, ast.Assert) or raising(statement)
+
+
+# What a mock asserts of its calls, and the opposite of those that say how often it was called.
+TOLD_BY_MOCKS = dict(assert_called="assert_not_called", assert_called_once="assert_not_called", assert_not_called="assert_called")
+CALLED_WITH = ("assert_called_with", "assert_called_once_with", "assert_any_call")
+
+
+def is_told_by_mock(node):
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in (*TOLD_BY_MOCKS, *CALLED_WITH)
+
+
+def told_by_mock(call, env):
+    """Another argument, or the opposite."""
+    if call.func.attr in TOLD_BY_MOCKS:
+        return [Site("other", lambda: put((call.func, "attr", None), TOLD_BY_MOCKS[call.func.attr]))]
+    places = [(call, "args", at) for at in range(len(call.args))] + [(keyword, "value", None) for keyword in call.keywords]
+    found = next((change for change in (literal_change(place, env) for place in places) if change), None)
+    return [found] if found else None
 
 
 def changes(place, env):
@@ -239,6 +258,8 @@ class Sites:
                 self.scan(s.body, {**env, **given})
             elif isinstance(value, ast.Call) and is_own_assertion(value):
                 self.own(value, env, s)
+            elif is_told_by_mock(value):
+                self.add(told_by_mock(value, env), s)
             elif isinstance(value, ast.Call) and is_kind(value, RAISES) and len(value.args) > 1:
                 option = other_exception(value)
                 self.add([option] if option else None, s)
@@ -265,11 +286,22 @@ def almost(call):
 NAMING = (ast.ExceptHandler, ast.FunctionDef, ast.ClassDef, *(getattr(ast, n) for n in ("MatchAs", "MatchStar") if hasattr(ast, n)))
 
 
+def named_values(statement):
+    """The names that an assignment gives to one value each, and where that stands."""
+    if given(statement) is not None:
+        return [(given(statement), (statement, "value", None))]
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    if not (isinstance(target, (ast.Tuple, ast.List)) and isinstance(statement.value, (ast.Tuple, ast.List))):
+        return []
+    plain = len(target.elts) == len(statement.value.elts) and all(isinstance(t, ast.Name) for t in target.elts)
+    return [(t.id, (statement.value, "elts", at)) for at, t in enumerate(target.elts)] if plain else []
+
+
 def sites_of(function):
     env = parameters(function)
     for s in function.body:
-        if isinstance(s, ast.Assign) and len(s.targets) == 1 and isinstance(s.targets[0], ast.Name):
-            env.setdefault(s.targets[0].id, []).append((s, "value", None))
+        for name, place in named_values(s):
+            env.setdefault(name, []).append(place)
     parts = list(ast.walk(function))
     uses = [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
     stores = [part.id for part in parts if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)]

@@ -2,7 +2,7 @@
 
 
 def load(file):
-    return Fold().visit(ast.parse(file["text"], file["path"]))
+    return Fold().visit(inline(ast.parse(file["text"], file["path"])))
 
 
 # What every copy begins with. A test goes on behind an assertion that failed, and fails by it at its end: a twin would else leave behind
@@ -120,6 +120,9 @@ def shown(statement):
 
 
 def plan(files):
+    find_shared(files)
+    helpers = [load(file) for file in files if file["kind"] == "helper"]
+    files = [file for file in files if file["kind"] != "helper"]
     pristine = [load(file) for file in files]
     fixtures = any(has_parameters(tree) for tree in pristine)
     for file, tree in zip(files, pristine):
@@ -130,8 +133,9 @@ def plan(files):
                     raise Unsure(f"{file['path']} holds {name}, which may change the tests")
         if "node.name" in file["text"] or "originalname" in file["text"]:
             raise Unsure(f"{file['path']} uses the names of tests")
-    find_helpers(pristine)
+    find_helpers(pristine + helpers)
     find_bound(pristine)
+    find_library(pristine)
     find_arguments_of_fixtures(pristine)
     find_held(pristine)
     marked_rows.update(part.arg for tree in pristine for part in ast.walk(tree) if isinstance(part, ast.keyword) and part.arg == "marks")

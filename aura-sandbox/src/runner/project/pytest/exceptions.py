@@ -1,4 +1,4 @@
-# What must raise, and what else may be waited for: the third part of the program that begins in wrong.py.
+# What must raise, and what else may be waited for: a part of the program that begins in wrong.py.
 
 LIKELY = "ValueError TypeError KeyError IndexError ZeroDivisionError AttributeError RuntimeError OverflowError".split()
 # What no work raises by itself.

@@ -1,4 +1,4 @@
-# Where a right value is written out, and how it is made wrong: the second part of the program that begins in wrong.py.
+# Where a right value is written out, and how it is made wrong: a part of the program that begins in wrong.py.
 
 
 def literal_change(place, env, other=None, close=EXACT):

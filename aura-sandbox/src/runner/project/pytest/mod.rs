@@ -19,11 +19,15 @@ use crate::{path::WorkPath, runner::Place, steering, workspace::Slot};
 const PROGRAM: &str = concat!(
     include_str!("wrong.py"),
     "\n\n",
+    include_str!("library.py"),
+    "\n\n",
     include_str!("literals.py"),
     "\n\n",
     include_str!("exceptions.py"),
     "\n\n",
     include_str!("assertions.py"),
+    "\n\n",
+    include_str!("constants.py"),
     "\n\n",
     include_str!("tests.py"),
     "\n\n",
@@ -87,9 +91,12 @@ fn prepare(place: &Place, project: &Project, pytest: &Pytest) -> Result<Result<F
         return Ok(Err("neither the suite nor the context brings a test file".to_owned()));
     }
     let tests = pristine.iter().map(|file| json!({ "path": file.path, "text": file.text, "kind": "test" }));
-    let conftests = conftests(slot, &pristine, &files).into_iter();
-    let conftests = conftests.map(|(path, text)| json!({ "path": path, "text": text, "kind": "conftest" }));
-    let input = json!({ "files": tests.chain(conftests).collect::<Vec<_>>() });
+    let conftests = conftests(slot, &pristine, &files);
+    let is_other = |path: &str| !conftests.contains_key(path) && !pristine.iter().any(|file| file.path == path);
+    let helpers = project.files.iter().filter(|file| file.path.ends_with(".py") && is_other(&file.path));
+    let helpers = helpers.map(|file| json!({ "path": file.path, "text": file.text, "kind": "helper" }));
+    let conftests = conftests.iter().map(|(path, text)| json!({ "path": path, "text": text, "kind": "conftest" }));
+    let input = json!({ "files": tests.chain(conftests).chain(helpers).collect::<Vec<_>>() });
     let reader = Reader::new(place, &pytest.python, &["-I", "-c", PROGRAM], &input)?;
     Ok(reader.map(|reader| (reader, pristine)))
 }

@@ -1,4 +1,4 @@
-# Which tests there are: the fifth part of the program that begins in wrong.py.
+# Which tests there are: a part of the program that begins in wrong.py.
 
 FINE_MARKS = ("staticmethod", "patch", "patch.object", "patch.dict", "patch.multiple")
 
@@ -85,13 +85,42 @@ class Test:
         return ".".join([module, *self.classes]) + "::" + name
 
 
+# Classes of the file, so far, that bring no test to whoever inherits from them, and whether each is a TestCase.
+plain_classes = {}
+
+
 def is_case(node):
-    return any(last(base).endswith("TestCase") for base in node.bases)
+    return any(last(base).endswith("TestCase") or plain_classes.get(dotted(base)) for base in node.bases)
+
+
+def is_plain_base(base):
+    return last(base) in ("TestCase", "IsolatedAsyncioTestCase", "object") or dotted(base) in plain_classes
+
+
+def is_plain(node):
+    names = [name for part in node.body for name in names_of(part)]
+    shunned = any(name.startswith("test") or name in ("__init__", "__new__", "__test__", "pytestmark") for name in names)
+    simple = all(isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass)) for part in node.body)
+    return simple and not (shunned or node.decorator_list or node.keywords) and all(map(is_plain_base, node.bases))
+
+
+def names_of(statement):
+    if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return [part.id for part in ast.walk(statement) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+    return [getattr(statement, "name", "")]
+
+
+def makes_test(target, value):
+    """Whether what is given such a name may be a test."""
+    name = target.id if isinstance(target, ast.Name) else ""
+    is_data = isinstance(value, (*MUTABLE, ast.Constant, ast.JoinedStr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.ListComp, ast.DictComp))
+    return name == "__test__" or name.startswith(("test", "Test")) and not is_data
 
 
 def collect(path, tree, fixtures):
     tests, modular = {}, Marks()
     aliases.clear()
+    plain_classes.clear()
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and ".mark." in "." + dotted(node.value):
             aliases[node.targets[0].id] = node.value
@@ -119,7 +148,7 @@ def collect(path, tree, fixtures):
                 modular.read(node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value])
             elif target.id in ("pytest_plugins", "__test__", "collect_ignore", "collect_ignore_glob"):
                 raise Unsure(f"{path} sets {target.id}")
-            elif target.id.startswith(("test", "Test")) and isinstance(node.value, (ast.Call, ast.Name, ast.Attribute, ast.Lambda)):
+            elif makes_test(target, node.value):
                 raise Unsure(f"{path} makes {target.id}, which may be a test")
     modular.skip = modular.skip or skips_all
     walk(path, tree.body, (), modular, fixtures, tests, False)
@@ -147,12 +176,16 @@ def walk(path, body, classes, marks, fixtures, tests, case):
                 raise Unsure(f"there are more than {MAX_TESTS} tests")
         elif isinstance(node, ast.ClassDef):
             inner_case = is_case(node)
+            if not classes:
+                plain_classes.pop(node.name, None)
+                if is_plain(node):
+                    plain_classes[node.name] = inner_case
             if not (node.name.startswith("Test") or inner_case):
                 if any(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in node.body):
                     # Somebody may inherit them.
                     raise Unsure(f"the class {node.name} of {path} holds tests that may be inherited")
                 continue
-            if any(last(base) not in ("TestCase", "IsolatedAsyncioTestCase", "object") for base in node.bases):
+            if not all(map(is_plain_base, node.bases)):
                 raise Unsure(f"the class {node.name} of {path} may inherit tests")
             for part in node.body:
                 if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
@@ -160,7 +193,7 @@ def walk(path, body, classes, marks, fixtures, tests, case):
                         raise Unsure(f"the class {node.name} of {path} has a constructor")
                 elif isinstance(part, (ast.If, ast.For, ast.Try, ast.While, ast.With)):
                     raise Unsure(f"the class {node.name} of {path} is made under a condition")
-                elif isinstance(part, ast.Assign) and any(isinstance(t, ast.Name) and t.id.startswith(("test", "__test__")) for t in part.targets):
+                elif isinstance(part, ast.Assign) and any(makes_test(t, part.value) for t in part.targets):
                     raise Unsure(f"the class {node.name} of {path} makes tests")
             below = marks.under()
             below.read(node.decorator_list)

@@ -1,12 +1,14 @@
-# What makes an assertion of a test wrong. With literals.py, exceptions.py, assertions.py, tests.py, which tells the tests, and copies.py,
-# which writes them anew, this is one program. It is trusted: it runs by `python3 -I` in an empty folder, with nothing of the work within
-# its reach, and it is not within the work's.
+# What makes an assertion of a test wrong. With library.py, literals.py, exceptions.py, assertions.py, constants.py, tests.py, which tells
+# the tests, and copies.py, which writes them anew, this is one program. It is trusted: it runs by `python3 -I` in an empty folder, with
+# nothing of the work within its reach, and it is not within the work's.
 #
 # Each run of the suite gets one copy of every test, under a random name: either the test itself or a twin of it. So there is no pair
 # to be compared, and neither name, place nor form tells which it is. What is certain to be run and has its right value written out
 # can be given a wrong one ("value"); other assertions are turned around ("other"). What is neither makes the test weak.
 import ast
 import builtins
+import copy
+import datetime
 import json
 import random
 import string
@@ -218,6 +220,7 @@ def changed(node, close):
             return new and ast.Call(func=node.func, args=[new], keywords=node.keywords)
         if name == "set" and not node.args:
             return ast.Set(elts=[ast.Constant(rng.randint(2, 40))])
+        return other_call(node) if close == EXACT else None
     return None
 
 
@@ -284,6 +287,9 @@ class Fold(ast.NodeTransformer):
         return node
 
     def visit_With(self, node):
+        for item in node.items:
+            if dotted(item.context_expr) == "self.subTest":
+                item.context_expr.args, item.context_expr.keywords = [], []
         # What is said there may be what is waited for.
         outer, self.in_test = self.in_test, self.in_test and not raising(node)
         self.generic_visit(node)
