@@ -432,7 +432,7 @@ async fn classes_with_a_base_subtests_mocks_and_library_values_get_twins() {
         with self.subTest('two'): self.assertEqual(add(1, 2), 3)\n\n\
         def test_price():\n    assert price(1050) == Decimal('10.50')\n    assert price(-1050) == Decimal('-10.50')\n\
         def test_day():\n    assert day(31) == date(2024, 2, 1)\n    assert day(1) - day(0) == timedelta(days=1)\n\
-        def test_told():\n    call = mock.Mock()\n    tell(call, 4)\n    call.assert_called_once_with(4, size=8)\n    call.assert_called_once()\n";
+        def test_told():\n    call = mock.Mock()\n    tell(call, 4)\n    call.assert_called_once_with(4, size=8)\n";
     let suite = |tests: &str| {
         let files = vec![SourceFile::new("test_solution.py", tests), SourceFile::new("helpers.py", HELPERS)];
         TestSuite::project(files, PYTEST, ReportFormat::Junit)
@@ -458,3 +458,40 @@ async fn classes_with_a_base_subtests_mocks_and_library_values_get_twins() {
 
 const HELPERS: &str = "def check(got, want):\n    assert got == want\n";
 const PYTEST: [&str; 6] = ["python3", "-m", "pytest", "-q", "--junitxml={report}", "test_solution.py"];
+
+#[tokio::test]
+async fn a_name_that_is_more_than_its_literal_stays_a_name() {
+    let tests = suite(
+        "from unittest import mock\nfor n in range(3): pass\nCASES = [{'a': 1}, {'a': 3}]\n_ = [register('a', 1)]\nHAVE = True\nLIMIT = 5\n\
+         def setup_module():\n    for case in CASES: case['want'] = case['a'] + 1\n\n\
+         def test_cases():\n    for case in CASES: assert add(case['a'], 1) == case['want']\n\
+         def test_registered(): assert lookup('a') == 1\n\
+         @pytest.mark.skipif('not HAVE')\ndef test_by_text(): assert add(1, 2) == 3\n\
+         def test_by_name():\n    with patch.multiple(__name__, LIMIT=7): assert add(LIMIT, 1) == 8\n\
+         def test_every_step():\n    call = mock.Mock()\n    steps(call)\n    call.assert_any_call(50)\n\
+         class Base(unittest.TestCase):\n    def setUp(self): self.x = 1\n\
+         class T(Base):\n    def test_named(self):\n        with self.subTest(got=(got := add(1, 2))): self.assertEqual(got, 3)\n    \
+         def test_next(self):\n        rest = iter([1, 2])\n        with self.subTest(n=next(rest)): self.assertEqual(next(rest), 2)\n",
+    );
+    let work = "of = {}\ndef add(a, b): return a + b\ndef register(key, value): of[key] = value\nlookup = of.get\n\
+        def steps(call):\n    for n in range(101): call(n)\n";
+    let report = by(&tests, work).await;
+    assert!(report.is_pass() && report.cases.len() == 7, "{report:#?}");
+    // Rows that the work may change belong to all tests.
+    let tests = suite(
+        "ROWS = [([3, 1, 2], 3), ([2, 1], 2)]\n@pytest.mark.parametrize('xs, want', ROWS)\ndef test_first(xs, want):\n    \
+         rank(xs)\n    assert len(xs) == want\n@pytest.mark.parametrize('xs, want', ROWS)\ndef test_later(xs, want): assert xs[0] == want\n",
+    );
+    let report = by(&tests, "def rank(xs):\n    xs.sort()\n    return xs\n").await;
+    assert_eq!((report.count(TestOutcome::Passed), report.forgeries.len()), (2, 0), "{report:#?}");
+    // What the work itself calls equal, or called, is no forgery.
+    let tests = suite(
+        "def test_spy():\n    spy = Spy()\n    spy(4, 8)\n    spy.assert_called_with(4, 8)\n\
+         def test_typed():\n    money: Money = Money(5)\n    assert money == 5\n\
+         def test_pair():\n    money, other = Money(50), 3\n    assert money == 50\n",
+    );
+    let work = "class Spy:\n    def __call__(self, *of): pass\n    def assert_called_with(self, *of): pass\n\
+        class Money:\n    def __init__(self, n): pass\n    def __eq__(self, other): return True\n";
+    let report = by(&tests, work).await;
+    assert!(report.forgeries.is_empty() && report.strength == EvidenceStrength::SameProcess, "{report:#?}");
+}

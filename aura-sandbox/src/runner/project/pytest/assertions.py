@@ -39,8 +39,13 @@ def is_kind(node, names):
     return isinstance(node, ast.Call) and last(node) in names
 
 
+# Assertions of a TestCase to which a file gives a meaning of its own.
+overridden = set()
+
+
 def is_own_assertion(node):
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and dotted(node).startswith("self.assert")
+    is_such = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and dotted(node).startswith("self.assert")
+    return is_such and node.func.attr not in overridden
 
 
 # Functions of the files, and of their conftests, that assert something.
@@ -65,6 +70,7 @@ def find_helpers(trees):
         for part in ast.walk(tree)
         if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and not part.name.startswith("test")
     ]
+    overridden.update(function.name for function in functions if function.name.startswith("assert"))
     more = True
     while more:
         found = {function.name for function in functions if any(asserts(part) for part in function.body)}
@@ -85,19 +91,19 @@ def is_assertion(statement):
     return plain or isinstance(statement, ast.Assert) or raising(statement)
 
 
-# What a mock asserts of its calls, and the opposite of those that say how often it was called.
-TOLD_BY_MOCKS = dict(assert_called="assert_not_called", assert_called_once="assert_not_called", assert_not_called="assert_called")
-CALLED_WITH = ("assert_called_with", "assert_called_once_with", "assert_any_call")
+# What a mock asserts of its last call. That it was called at all has no form with something wrong in it but the same name.
+CALLED_WITH = ("assert_called_with", "assert_called_once_with")
+MOCKS = ("Mock", "MagicMock", "NonCallableMock", "AsyncMock", "create_autospec")
+# Names of a test that stand for mocks.
+mocks = set()
 
 
 def is_told_by_mock(node):
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in (*TOLD_BY_MOCKS, *CALLED_WITH)
+    is_such = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CALLED_WITH
+    return is_such and dotted(node).split(".")[0] in mocks
 
 
 def told_by_mock(call, env):
-    """Another argument, or the opposite."""
-    if call.func.attr in TOLD_BY_MOCKS:
-        return [Site("other", lambda: put((call.func, "attr", None), TOLD_BY_MOCKS[call.func.attr]))]
     places = [(call, "args", at) for at in range(len(call.args))] + [(keyword, "value", None) for keyword in call.keywords]
     found = next((change for change in (literal_change(place, env) for place in places) if change), None)
     return [found] if found else None
@@ -287,10 +293,13 @@ NAMING = (ast.ExceptHandler, ast.FunctionDef, ast.ClassDef, *(getattr(ast, n) fo
 
 
 def named_values(statement):
-    """The names that an assignment gives to one value each, and where that stands."""
-    if given(statement) is not None:
-        return [(given(statement), (statement, "value", None))]
-    target = statement.targets[0] if isinstance(statement, ast.Assign) and len(statement.targets) == 1 else None
+    """The names that an assignment gives values, and where those stand."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)) or statement.value is None:
+        return []
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    if all(isinstance(target, ast.Name) for target in targets):
+        return [(target.id, (statement, "value", None)) for target in targets]
+    target = targets[0] if len(targets) == 1 else None
     if not (isinstance(target, (ast.Tuple, ast.List)) and isinstance(statement.value, (ast.Tuple, ast.List))):
         return []
     plain = len(target.elts) == len(statement.value.elts) and all(isinstance(t, ast.Name) for t in target.elts)
@@ -300,7 +309,8 @@ def named_values(statement):
 def sites_of(function):
     env = parameters(function)
     for s in function.body:
-        for name, place in named_values(s):
+        # Of two names for one value, the other one may be used for something else.
+        for name, place in named_values(s) if len(getattr(s, "targets", [s])) == 1 else []:
             env.setdefault(name, []).append(place)
     parts = list(ast.walk(function))
     uses = [part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load)]
@@ -313,9 +323,13 @@ def sites_of(function):
     loops = {n.id for part in ast.walk(function) if isinstance(part, ast.For) for n in ast.walk(part.target) if isinstance(n, ast.Name)}
     env = {name: cells for name, cells in env.items() if once(name) and name not in loops}
     instances.clear()
+    mocks.clear()
     for part in parts:
-        if isinstance(part, ast.Assign) and is_instance(part.value):
-            instances.update(target.id for target in part.targets if isinstance(target, ast.Name))
+        for name, place in named_values(part):
+            instances.update({name} if is_instance(get(place)) else ())
+            mocks.update({name} if is_kind(get(place), MOCKS) else ())
+        if isinstance(part, ast.withitem) and isinstance(part.optional_vars, ast.Name):
+            mocks.update({part.optional_vars.id} if "patch" in dotted(part.context_expr).split(".") else ())
     sites = Sites({name for name in loops if not once(name)})
     sites.scan(function.body, env)
     return sites

@@ -3,17 +3,16 @@
 
 # Names that others may ask for; None stands for all.
 shared = set()
-# Calls that are held to be the same whenever they are done.
-TABLE_CALLS = ("param",)
+# Calls that make the same whenever they are done.
+BUILDERS = ("set", "frozenset", "dict", "list", "tuple", "range", "bytes", "float", "complex")
 MUTABLE = (ast.List, ast.Tuple, ast.Dict, ast.Set)
 # Most that the copies of one literal may add, in characters.
 MOST = 1 << 20
 SPECIAL = ("pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob")
 
 
-def find_shared(files):
+def find_shared(files, trees):
     stems = [file["path"].rpartition("/")[2][:-3] for file in files]
-    trees = [ast.parse(file["text"], file["path"]) for file in files]
     for part in (part for tree in trees for part in ast.walk(tree)):
         if isinstance(part, ast.ImportFrom):
             is_ours = (part.module or "").rpartition(".")[2] in stems
@@ -22,7 +21,9 @@ def find_shared(files):
             shared.add(part.attr)
         elif isinstance(part, ast.Constant) and isinstance(part.value, str):
             # It may be asked for, or set, by its name.
-            shared.add(part.value.rpartition(".")[2])
+            shared.update(re.findall(r"\w+", part.value))
+        elif isinstance(part, ast.keyword):
+            shared.add(part.arg or "")
         elif is_kind(part, ("globals", "exec", "eval", "locals", "vars")):
             shared.add(None)
 
@@ -38,6 +39,22 @@ def is_literal(node):
     if isinstance(node, ast.Dict):
         return None not in node.keys and all(map(is_literal, (*node.keys, *node.values)))
     return isinstance(node, (ast.List, ast.Tuple, ast.Set)) and all(map(is_literal, node.elts))
+
+
+def is_fixed(node):
+    """Whether nothing in it can be changed."""
+    if isinstance(node, ast.Tuple):
+        return all(map(is_fixed, node.elts))
+    if is_kind(node, ("param",)):
+        return all(map(is_fixed, node.args))
+    if isinstance(node, (ast.Name, ast.Attribute)) or isinstance(node, ast.Call) and dotted(node) in called:
+        return True
+    return not isinstance(node, MUTABLE) and is_literal(node)
+
+
+def holds_fixed(node):
+    """Whether nothing in what it holds can be changed."""
+    return all(map(is_fixed, [*node.keys, *node.values] if isinstance(node, ast.Dict) else node.elts))
 
 
 class Uses(ast.NodeVisitor):
@@ -62,8 +79,6 @@ class Uses(ast.NodeVisitor):
         if all(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops):
             for part in (node.left, *node.comparators):
                 self.note(part, self.compared)
-        elif len(node.ops) == 1 and isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            self.note(node.comparators[0], self.compared)
         self.generic_visit(node)
 
     def visit_For(self, node):
@@ -92,6 +107,8 @@ class Uses(ast.NodeVisitor):
             self.stores.append(node.name)
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             self.stores += 2 * node.names
+        if getattr(node, "rest", None):
+            self.stores.append(node.rest)
         super().generic_visit(node)
 
 
@@ -117,30 +134,45 @@ def inline(tree):
     uses = Uses()
     uses.visit(tree)
     values = {}
-    for statement in tree.body:
+    stars = [at for at, node in enumerate(tree.body) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
+    for at, statement in enumerate(tree.body):
         name = given(statement)
-        if name is None or uses.stores.count(name) != 1 or name in shared or name in SPECIAL or name.startswith("__"):
+        everywhere = uses.others.get(name, set())
+        # A name that comes with others, later, may be this one.
+        if not everywhere or uses.stores.count(name) != 1 or any(star > at for star in stars):
             continue
-        everywhere, tables = uses.others.get(name, set()), uses.tables.get(name, set())
-        if sum(len(str(getattr(part, "value", ""))) for part in ast.walk(statement.value)) * len(everywhere) > MOST:
-            continue
-        if is_literal(statement.value) and not isinstance(statement.value, MUTABLE):
-            values[name] = statement.value
-        elif is_literal(statement.value) and everywhere == tables | uses.compared.get(name, set()):
-            values[name] = statement.value
-        elif everywhere == tables and is_table(statement.value, uses, len(tables)):
+        if name not in shared and name not in SPECIAL and not name.startswith("__") and can_stand(name, statement.value, uses):
             values[name] = statement.value
     tree.body = [statement for statement in tree.body if given(statement) not in values]
     return Inline(values).visit(tree) if values else tree
 
 
-def is_table(node, uses, times):
-    """Whether it means the same where a mark of a test asks for it."""
-    if not isinstance(node, (ast.List, ast.Tuple)):
+def can_stand(name, value, uses):
+    """Whether the value may stand in each place that asks for its name."""
+    everywhere, tables = uses.others[name], uses.tables.get(name, set())
+    if sum(len(str(getattr(part, "value", ""))) for part in ast.walk(value)) * len(everywhere) > MOST:
         return False
-    for part in ast.walk(node):
-        if isinstance(part, ast.Call) and times > 1 and last(part) not in TABLE_CALLS:
-            return False
-        if isinstance(part, ast.Name) and uses.stores.count(part.id) > 1 or isinstance(part, (ast.Starred, ast.NamedExpr, ast.Lambda)):
-            return False
-    return True
+    if is_literal(value) and is_fixed(value):
+        return True
+    # What one test changes in a row, another one may find.
+    if not isinstance(value, MUTABLE) or len(everywhere) > 1 and not holds_fixed(value):
+        return False
+    if everywhere == tables:
+        return isinstance(value, (ast.List, ast.Tuple)) and all(is_row(row, uses) for row in value.elts)
+    return is_literal(value) and everywhere == tables | uses.compared.get(name, set())
+
+
+def is_row(node, uses):
+    """Whether it means the same where a mark of a test asks for it."""
+    if isinstance(node, ast.Name):
+        return uses.stores.count(node.id) <= 1
+    if isinstance(node, ast.Attribute):
+        return is_row(node.value, uses)
+    if isinstance(node, ast.Call):
+        is_known = last(node) == "param" or dotted(node) in called or dotted(node) in BUILDERS and dotted(node) not in uses.stores
+        return is_known and all(is_row(part, uses) for part in (*node.args, *(keyword.value for keyword in node.keywords)))
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        return all(is_row(part, uses) for part in node.elts)
+    if isinstance(node, ast.Dict):
+        return None not in node.keys and all(is_row(part, uses) for part in (*node.keys, *node.values))
+    return is_literal(node)

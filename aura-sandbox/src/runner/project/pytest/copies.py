@@ -119,8 +119,20 @@ def shown(statement):
     return ast.unparse(ast.fix_missing_locations(statement)).split("\n")[0][:300]
 
 
+def is_python(file):
+    try:
+        ast.parse(file["text"])
+    except (SyntaxError, ValueError):
+        # A sample, or the like: no test imports it.
+        return False
+    return True
+
+
 def plan(files):
-    find_shared(files)
+    files = [file for file in files if file["kind"] != "helper" or is_python(file)]
+    raw = [ast.parse(file["text"], file["path"]) for file in files]
+    find_shared(files, raw)
+    find_library(raw)
     helpers = [load(file) for file in files if file["kind"] == "helper"]
     files = [file for file in files if file["kind"] != "helper"]
     pristine = [load(file) for file in files]
@@ -135,7 +147,6 @@ def plan(files):
             raise Unsure(f"{file['path']} uses the names of tests")
     find_helpers(pristine + helpers)
     find_bound(pristine)
-    find_library(pristine)
     find_arguments_of_fixtures(pristine)
     find_held(pristine)
     marked_rows.update(part.arg for tree in pristine for part in ast.walk(tree) if isinstance(part, ast.keyword) and part.arg == "marks")
@@ -202,4 +213,7 @@ except Unsure as why:
     answer = dict(unsure=str(why))
 except SyntaxError as why:
     answer = dict(unsure=f"{why.filename} is no Python: {why.msg}")
+except (RecursionError, ValueError) as why:
+    # Deeper, or longer, than what can be written anew.
+    answer = dict(unsure=f"they are too large for that: {why}")
 json.dump(answer, sys.stdout)

@@ -38,7 +38,9 @@ def other_call(node):
     if kind is None or not given or not all(isinstance(part, ast.Constant) for part in given):
         return None
     if kind == "timedelta":
-        return with_other(node, other_number(given[0]))
+        # Of a fraction, or of many days, another one may be the same, or none.
+        is_plain = type(given[0].value) is int and abs(given[0].value) < 10**6
+        return with_other(node, other_number(given[0])) if is_plain else None
     if node.keywords:
         return None
     if kind in ("date", "datetime"):
@@ -47,7 +49,7 @@ def other_call(node):
         return with_other(node, other_digits(given[0].value))
     if kind in ("Decimal", "Fraction"):
         return with_other(node, other_number(given[0]))
-    is_text = all(isinstance(part.value, str) and part.value for part in given)
+    is_text = len(given) == 1 and isinstance(given[0].value, str)
     return with_other(node, ast.Constant(wrong_text(given[0].value))) if is_text else None
 
 
@@ -82,7 +84,10 @@ def other_digits(text):
 def other_day(kind, node):
     values = [part.value for part in node.args]
     try:
-        new = getattr(datetime, kind)(*values) + datetime.timedelta(days=rng.choice((-1, 1)) * rng.randint(3, 60))
+        day = getattr(datetime, kind)(*values)
     except (TypeError, ValueError, OverflowError):
         return None
+    if not 1 < day.year < 9999:
+        return None
+    new = day + datetime.timedelta(days=rng.choice((-1, 1)) * rng.randint(3, 60))
     return ast.Call(func=node.func, args=[ast.Constant(v) for v in (new.year, new.month, new.day, *values[3:])], keywords=[])

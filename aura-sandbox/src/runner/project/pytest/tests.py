@@ -99,7 +99,8 @@ def is_plain_base(base):
 
 def is_plain(node):
     names = [name for part in node.body for name in names_of(part)]
-    shunned = any(name.startswith("test") or name in ("__init__", "__new__", "__test__", "pytestmark") for name in names)
+    # Of what decides what a test is, and what its assertions mean, nothing is taken over.
+    shunned = any(name.startswith(("test", "__", "assert", "run", "fail", "subTest")) or name == "pytestmark" for name in names)
     simple = all(isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.Pass)) for part in node.body)
     return simple and not (shunned or node.decorator_list or node.keywords) and all(map(is_plain_base, node.bases))
 
@@ -110,11 +111,14 @@ def names_of(statement):
     return [getattr(statement, "name", "")]
 
 
-def makes_test(target, value):
-    """Whether what is given such a name may be a test."""
-    name = target.id if isinstance(target, ast.Name) else ""
-    is_data = isinstance(value, (*MUTABLE, ast.Constant, ast.JoinedStr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.ListComp, ast.DictComp))
-    return name == "__test__" or name.startswith(("test", "Test")) and not is_data
+def makes_tests(statement):
+    """Whether what it gives a name may be a test."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        return False
+    names = names_of(statement)
+    data = (*MUTABLE, ast.Constant, ast.JoinedStr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.ListComp, ast.DictComp)
+    is_data = statement.value is None or isinstance(statement.value, data) and (len(names) < 2 or is_literal(statement.value))
+    return "__test__" in names or any(name.startswith(("test", "Test")) for name in names) and not is_data
 
 
 def collect(path, tree, fixtures):
@@ -142,14 +146,14 @@ def collect(path, tree, fixtures):
             if is_kind(part, ("globals", "setattr", "exec", "locals", "vars")):
                 raise Unsure(f"{path} makes names while it is loaded")
             skips_all = skips_all or is_kind(part, ("skip", "importorskip"))
+        if makes_tests(node):
+            raise Unsure(f"{path} makes {', '.join(names_of(node))}, which may be tests")
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in [t for t in targets if isinstance(t, ast.Name)]:
             if target.id == "pytestmark":
                 modular.read(node.value.elts if isinstance(node.value, (ast.List, ast.Tuple)) else [node.value])
             elif target.id in ("pytest_plugins", "__test__", "collect_ignore", "collect_ignore_glob"):
                 raise Unsure(f"{path} sets {target.id}")
-            elif makes_test(target, node.value):
-                raise Unsure(f"{path} makes {target.id}, which may be a test")
     modular.skip = modular.skip or skips_all
     walk(path, tree.body, (), modular, fixtures, tests, False)
     used = {part.id if isinstance(part, ast.Name) else part.attr for part in ast.walk(tree) if isinstance(part, (ast.Name, ast.Attribute))}
@@ -161,6 +165,10 @@ def collect(path, tree, fixtures):
 
 def walk(path, body, classes, marks, fixtures, tests, case):
     for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+            for name in list(plain_classes) if "*" in names else names:
+                plain_classes.pop(name, None)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             if node.name.startswith("pytest_") or node.name in ("load_tests", "setUpModule") and node.name == "load_tests":
                 raise Unsure(f"{path} holds {node.name}, which may change the tests")
@@ -191,9 +199,11 @@ def walk(path, body, classes, marks, fixtures, tests, case):
                 if isinstance(part, (ast.FunctionDef, ast.ClassDef)):
                     if part.name in ("__init__", "__new__") and not inner_case:
                         raise Unsure(f"the class {node.name} of {path} has a constructor")
+                    if part.name == "runTest":
+                        raise Unsure(f"the class {node.name} of {path} may be a test by itself")
                 elif isinstance(part, (ast.If, ast.For, ast.Try, ast.While, ast.With)):
                     raise Unsure(f"the class {node.name} of {path} is made under a condition")
-                elif isinstance(part, ast.Assign) and any(makes_test(t, part.value) for t in part.targets):
+                elif makes_tests(part):
                     raise Unsure(f"the class {node.name} of {path} makes tests")
             below = marks.under()
             below.read(node.decorator_list)

@@ -11,6 +11,7 @@ import copy
 import datetime
 import json
 import random
+import re
 import string
 import sys
 
@@ -288,7 +289,8 @@ class Fold(ast.NodeTransformer):
 
     def visit_With(self, node):
         for item in node.items:
-            if dotted(item.context_expr) == "self.subTest":
+            does = any(isinstance(part, (ast.NamedExpr, ast.Await, ast.Call)) for at in described(item) for part in ast.walk(at))
+            if described(item) and not does:
                 item.context_expr.args, item.context_expr.keywords = [], []
         # What is said there may be what is waited for.
         outer, self.in_test = self.in_test, self.in_test and not raising(node)
@@ -320,6 +322,12 @@ class Fold(ast.NodeTransformer):
         self.generic_visit(node)
         undocument(node)
         return node
+
+
+def described(item):
+    """What a subtest is said to be about."""
+    call = item.context_expr
+    return [*call.args, *(keyword.value for keyword in call.keywords)] if dotted(call) == "self.subTest" and isinstance(call, ast.Call) else []
 
 
 def undocument(node):
