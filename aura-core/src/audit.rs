@@ -132,32 +132,34 @@ pub struct NewEntry {
 /// at a time append makes entries ready before it is its turn.
 #[derive(Debug, Clone)]
 pub struct ReadyEntry {
-    entry: NewEntry,
+    actor: String,
+    action: Action,
     canonical: Vec<u8>,
 }
 
-impl From<NewEntry> for ReadyEntry {
-    fn from(entry: NewEntry) -> Self {
-        Self { canonical: canonical(&entry.details), entry }
-    }
-}
-
 impl ReadyEntry {
-    /// Chains it behind `previous`. Times are kept to the microsecond, as every store can hold them.
+    /// Makes an entry ready.
     #[must_use]
-    pub fn seal(self, seq: AuditSeq, at: DateTime<Utc>, previous: &EntryHash) -> AuditEntry {
-        let Self { entry, canonical } = self;
-        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
-        let mut sealed = AuditEntry {
-            seq,
-            actor: entry.actor.into(),
-            action: entry.action.as_str().to_owned(),
-            details: entry.details,
-            created_at: at,
-            hash: None,
-        };
-        sealed.hash = Some(sealed.hash_with(previous, &canonical));
-        sealed
+    pub fn new(actor: &Actor, action: Action, details: &Value) -> Self {
+        Self { actor: actor.to_string(), action, canonical: canonical(details) }
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// What was done.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// The hash that it has at this place and moment behind `previous`: [`AuditEntry::hash_after`] of the whole entry.
+    #[must_use]
+    pub fn hash_after(&self, previous: &EntryHash, seq: AuditSeq, at: DateTime<Utc>) -> EntryHash {
+        link(previous, seq, &self.actor, self.action.as_str(), &self.canonical, at)
     }
 }
 
@@ -182,7 +184,17 @@ impl AuditEntry {
     /// Chains an entry behind `previous`. Times are kept to the microsecond, as every store can hold them.
     #[must_use]
     pub fn seal(entry: NewEntry, seq: AuditSeq, at: DateTime<Utc>, previous: &EntryHash) -> Self {
-        ReadyEntry::from(entry).seal(seq, at, previous)
+        let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at);
+        let mut sealed = Self {
+            seq,
+            actor: entry.actor.into(),
+            action: entry.action.as_str().to_owned(),
+            details: entry.details,
+            created_at: at,
+            hash: None,
+        };
+        sealed.hash = Some(sealed.hash_after(previous));
+        sealed
     }
 
     /// The jobs that it is about: `job_id`, or all of `jobs`, where a worker did the same with several at once, or a PRD with its jobs
@@ -197,26 +209,26 @@ impl AuditEntry {
     /// with its length in front, details as JSON with sorted keys and equal numbers alike.
     #[must_use]
     pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
-        self.hash_with(previous, &canonical(&self.details))
+        link(previous, self.seq, &self.actor, &self.action, &canonical(&self.details), self.created_at)
     }
+}
 
-    fn hash_with(&self, previous: &EntryHash, details: &[u8]) -> EntryHash {
-        let mut hasher = Sha256::new();
-        let at = self.created_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let seq = self.seq.to_string();
-        for part in [
-            previous.0.as_bytes(),
-            seq.as_bytes(),
-            self.actor.as_bytes(),
-            self.action.as_bytes(),
-            details,
-            at.as_bytes(),
-        ] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        EntryHash(format!("{:x}", hasher.finalize()))
+fn link(
+    previous: &EntryHash,
+    seq: AuditSeq,
+    actor: &str,
+    action: &str,
+    details: &[u8],
+    at: DateTime<Utc>,
+) -> EntryHash {
+    let mut hasher = Sha256::new();
+    let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let seq = seq.to_string();
+    for part in [previous.0.as_bytes(), seq.as_bytes(), actor.as_bytes(), action.as_bytes(), details, at.as_bytes()] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
     }
+    EntryHash(format!("{:x}", hasher.finalize()))
 }
 
 /// The last entry that was dropped because it was too old: the chain that is kept begins behind it.

@@ -22,35 +22,51 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Value::Number(number) => out.extend(spelling(number).bytes()),
-        // As a text and not by a writer, which could fail: a hash is always to be had.
-        other => out.extend(other.to_string().bytes()),
+        Value::Number(number) => write_number(number, out),
+        Value::String(text) => write_text(text, out),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Null => out.extend_from_slice(b"null"),
     }
+}
+
+#[expect(clippy::expect_used, reason = "memory takes all that is written")]
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a text is written to memory");
 }
 
 /// Keys come in their order, whatever order the map type keeps.
 fn write_object(map: &Map<String, Value>, out: &mut Vec<u8>) {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by_key(|(key, _)| key.as_str());
     out.push(b'{');
-    for (i, (key, value)) in entries.into_iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        write(&Value::from(key.as_str()), out);
-        out.push(b':');
-        write(value, out);
+    if map.keys().is_sorted() {
+        write_entries(map.iter(), out);
+    } else {
+        let mut entries: Vec<_> = map.iter().collect();
+        entries.sort_by_key(|(key, _)| key.as_str());
+        write_entries(entries.into_iter(), out);
     }
     out.push(b'}');
 }
 
+fn write_entries<'v>(entries: impl Iterator<Item = (&'v String, &'v Value)>, out: &mut Vec<u8>) {
+    for (i, (key, value)) in entries.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        write_text(key, out);
+        out.push(b':');
+        write(value, out);
+    }
+}
+
 /// A whole number is written digit by digit, whatever spelling a store gave it: `1e16` and `10000000000000000` are one number,
 /// and so are `-0.0` and `0`.
-fn spelling(number: &Number) -> String {
-    match number.as_f64() {
+fn write_number(number: &Number, out: &mut Vec<u8>) {
+    let spelling = match number.as_f64() {
         Some(float) if number.is_f64() && float.fract() == 0.0 => digits(float),
         _ => number.to_string(),
-    }
+    };
+    out.extend_from_slice(spelling.as_bytes());
 }
 
 /// The digits of a whole float: the fewest that tell it from others, then zeros.

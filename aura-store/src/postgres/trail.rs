@@ -2,7 +2,7 @@
 
 use aura_core::{
     Action, Actor, AuditSeq, FencingToken, JobId, StoreError,
-    audit::{EntryHash, NewEntry, ReadyEntry},
+    audit::{EntryHash, ReadyEntry},
 };
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -15,8 +15,6 @@ use crate::facts::About;
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     entries: Vec<ReadyEntry>,
-    actors: Vec<String>,
-    actions: Vec<&'static str>,
     details: Vec<String>,
     /// What each is filed under: a job, or the jobs of a claim.
     jobs: Vec<Option<Uuid>>,
@@ -56,12 +54,10 @@ impl Trail {
 
     fn add(&mut self, actor: &Actor, action: Action, details: Value, job: Option<Uuid>, lease: Option<i64>) {
         let details = value::json(details);
-        self.actors.push(actor.to_string());
-        self.actions.push(action.as_str());
         self.details.push(value::written(&details));
         self.jobs.push(job);
         self.leases.push(lease);
-        self.entries.push(NewEntry { actor: actor.clone(), action, details }.into());
+        self.entries.push(ReadyEntry::new(actor, action, &details));
     }
 
     /// Writes everything; answers with the place of the last entry, if there was one. The lock on it comes last in
@@ -76,9 +72,9 @@ impl Trail {
         let (mut seq, mut head): (i64, _) = (named.get("seq")?, EntryHash(named.get("hash")?));
         let first = seq + 1;
         let mut hashes = Vec::with_capacity(self.entries.len());
-        for entry in self.entries {
+        for entry in &self.entries {
             seq += 1;
-            head = entry.seal(AuditSeq(seq), at, &head).hash.unwrap_or_else(EntryHash::genesis);
+            head = entry.hash_after(&head, AuditSeq(seq), at);
             hashes.push(head.0.clone());
         }
         let query = sqlx::query(
@@ -93,8 +89,8 @@ impl Trail {
         let query = query
             .bind(at)
             .bind(first)
-            .bind(self.actors)
-            .bind(self.actions)
+            .bind(self.entries.iter().map(ReadyEntry::actor).collect::<Vec<_>>())
+            .bind(self.entries.iter().map(|entry| entry.action().as_str()).collect::<Vec<_>>())
             .bind(self.details)
             .bind(hashes)
             .bind(self.jobs)
