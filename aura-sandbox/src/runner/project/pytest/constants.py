@@ -5,7 +5,7 @@
 shared = set()
 # Calls that make the same whenever they are done.
 BUILDERS = ("set", "frozenset", "dict", "list", "tuple", "range", "bytes", "float", "complex")
-MUTABLE = (ast.List, ast.Tuple, ast.Dict, ast.Set)
+CONTAINERS = (ast.List, ast.Tuple, ast.Dict, ast.Set)
 # Most that the copies of one literal may add, in characters.
 MOST = 1 << 20
 SPECIAL = ("pytestmark", "pytest_plugins", "collect_ignore", "collect_ignore_glob")
@@ -49,7 +49,7 @@ def is_fixed(node):
         return all(map(is_fixed, node.args))
     if isinstance(node, (ast.Name, ast.Attribute)) or isinstance(node, ast.Call) and dotted(node) in called:
         return True
-    return not isinstance(node, MUTABLE) and is_literal(node)
+    return not isinstance(node, CONTAINERS) and is_literal(node)
 
 
 def holds_fixed(node):
@@ -122,10 +122,9 @@ class Inline(ast.NodeTransformer):
 
 
 def given(statement):
-    """The name that a statement of a file gives to a value."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    one = isinstance(statement, (ast.Assign, ast.AnnAssign)) and len(targets) == 1 and isinstance(targets[0], ast.Name)
-    return targets[0].id if one and statement.value is not None else None
+    """The name that a statement of a file gives to its value."""
+    named = named_values(statement)
+    return named[0][0] if len(named) == 1 and named[0][1][0] is statement else None
 
 
 def inline(tree):
@@ -155,7 +154,7 @@ def can_stand(name, value, uses):
     if is_literal(value) and is_fixed(value):
         return True
     # What one test changes in a row, another one may find.
-    if not isinstance(value, MUTABLE) or len(everywhere) > 1 and not holds_fixed(value):
+    if not isinstance(value, CONTAINERS) or len(everywhere) > 1 and not holds_fixed(value):
         return False
     if everywhere == tables:
         return isinstance(value, (ast.List, ast.Tuple)) and all(is_row(row, uses) for row in value.elts)

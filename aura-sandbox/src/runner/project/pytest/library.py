@@ -34,23 +34,23 @@ def find_library(trees):
 def other_call(node):
     """Such a call of another value; None where that cannot be told."""
     kind = called.get(dotted(node))
-    given = [*node.args, *(keyword.value for keyword in node.keywords)]
-    if kind is None or not given or not all(isinstance(part, ast.Constant) for part in given):
+    parts = [*node.args, *(keyword.value for keyword in node.keywords)]
+    if kind is None or not parts or not all(isinstance(part, ast.Constant) for part in parts):
         return None
     if kind == "timedelta":
         # Of a fraction, or of many days, another one may be the same, or none.
-        is_plain = type(given[0].value) is int and abs(given[0].value) < 10**6
-        return with_other(node, other_number(given[0])) if is_plain else None
+        is_plain = type(parts[0].value) is int and abs(parts[0].value) < 10**6
+        return with_other(node, other_number(parts[0])) if is_plain else None
     if node.keywords:
         return None
     if kind in ("date", "datetime"):
         return other_day(kind, node)
-    if kind == "Decimal" and type(given[0].value) is str:
-        return with_other(node, other_digits(given[0].value))
+    if kind == "Decimal" and type(parts[0].value) is str:
+        return with_other(node, other_digits(parts[0].value))
     if kind in ("Decimal", "Fraction"):
-        return with_other(node, other_number(given[0]))
-    is_text = len(given) == 1 and isinstance(given[0].value, str)
-    return with_other(node, ast.Constant(wrong_text(given[0].value))) if is_text else None
+        return with_other(node, other_number(parts[0]))
+    is_text = len(parts) == 1 and isinstance(parts[0].value, str)
+    return with_other(node, ast.Constant(wrong_text(parts[0].value))) if is_text else None
 
 
 def with_other(node, first):

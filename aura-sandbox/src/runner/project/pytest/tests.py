@@ -116,7 +116,7 @@ def makes_tests(statement):
     if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
         return False
     names = names_of(statement)
-    data = (*MUTABLE, ast.Constant, ast.JoinedStr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.ListComp, ast.DictComp)
+    data = (*CONTAINERS, ast.Constant, ast.JoinedStr, ast.UnaryOp, ast.BinOp, ast.Compare, ast.ListComp, ast.DictComp)
     is_data = statement.value is None or isinstance(statement.value, data) and (len(names) < 2 or is_literal(statement.value))
     return "__test__" in names or any(name.startswith(("test", "Test")) for name in names) and not is_data
 
