@@ -17,7 +17,7 @@ async fn work_in_hand_survives_a_kill_and_a_restart_of_the_manager() {
     let server = manager(folder.path(), &settings);
     let worker = Worker::start(folder.path(), &server.url, "steady", &[("OFFLINE_LATENCY", "2")]);
     let (_, job) = submit(&server).await;
-    taken(&server, &job, "steady").await;
+    taken(&server, &job, &worker).await;
     server.kill();
     let server = manager(folder.path(), &settings);
     validated(&server, &job).await;

@@ -41,7 +41,7 @@ async fn another_worker_finishes_what_a_killed_one_had_in_hand() {
     let slow = [("OFFLINE_LATENCY", "600"), ("WORKER_MODEL_CONCURRENCY", "4")];
     let doomed = Worker::start(folder.path(), &server.url, "doomed", &slow);
     let (_, job) = submit(&server).await;
-    let first = taken(&server, &job, "doomed").await;
+    let first = taken(&server, &job, &doomed).await;
     // It is alive for longer than a lease: its heartbeats keep up with leases that are short.
     let beaten = |job: &serde_json::Value| job["lease_until"].as_str() > first["lease_until"].as_str();
     server.until(&format!("/jobs/{job}"), PATIENCE, beaten).await;

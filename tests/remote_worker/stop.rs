@@ -10,7 +10,7 @@ async fn sigterm_hands_the_job_back_at_once_and_another_worker_does_it() {
     let slow = [("OFFLINE_LATENCY", "600"), ("WORKER_GRACE", "0.2")];
     let leaving = Worker::start(folder.path(), &server.url, "leaving", &slow);
     let (_, job) = submit(&server).await;
-    taken(&server, &job, "leaving").await;
+    taken(&server, &job, &leaving).await;
     leaving.signal("-TERM");
     leaving.says("stopping");
     leaving.says("stopped");
@@ -29,7 +29,7 @@ async fn sigterm_lets_a_job_finish_that_ends_within_the_grace_time() {
     let settings = [("OFFLINE_LATENCY", "1"), ("WORKER_GRACE", "30")];
     let worker = Worker::start(folder.path(), &server.url, "finishing", &settings);
     let (_, job) = submit(&server).await;
-    taken(&server, &job, "finishing").await;
+    taken(&server, &job, &worker).await;
     worker.signal("-TERM");
     worker.says("stopped");
     assert!(worker.log().contains("handed in"), "{}", worker.log());
@@ -45,7 +45,7 @@ async fn a_second_signal_ends_it_at_once() {
     let slow = [("OFFLINE_LATENCY", "600"), ("WORKER_GRACE", "600")];
     let worker = Worker::start(folder.path(), &server.url, "hasty", &slow);
     let (_, job) = submit(&server).await;
-    taken(&server, &job, "hasty").await;
+    taken(&server, &job, &worker).await;
     worker.signal("-INT");
     worker.says("stopping");
     worker.signal("-INT");

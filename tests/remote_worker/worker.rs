@@ -25,6 +25,7 @@ const TESTS: &str = "from solution import add\ndef test_add(): assert add(1, 2) 
 /// A running worker that is killed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    name: String,
     child: Child,
     said: Mutex<Receiver<String>>,
     log: PathBuf,
@@ -58,7 +59,7 @@ impl Worker {
         let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let (sender, said) = channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { child, said: Mutex::new(said), log }
+        Self { name: name.to_owned(), child, said: Mutex::new(said), log }
     }
 
     /// Waits until it says a line with this in it; answers with the line.
@@ -131,9 +132,10 @@ pub(crate) async fn submit(server: &Server) -> (String, String) {
     (prd["id"].as_str().expect("an id").to_owned(), job.to_owned())
 }
 
-/// Waits until a worker has the job.
-pub(crate) async fn taken(server: &Server, job: &str, worker: &str) -> Value {
-    let is_his = |job: &Value| job["status"] == "IN_PROGRESS" && job["worker_id"] == worker;
+/// Waits until a worker has the job, and knows that it has: the manager's answer may still be on its way to it.
+pub(crate) async fn taken(server: &Server, job: &str, worker: &Worker) -> Value {
+    worker.logs("a job begins").await;
+    let is_his = |job: &Value| job["status"] == "IN_PROGRESS" && job["worker_id"] == worker.name.as_str();
     server.until(&format!("/jobs/{job}"), PATIENCE, is_his).await
 }
 
