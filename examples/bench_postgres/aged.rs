@@ -96,6 +96,8 @@ fn chunk_of(first: u64, jobs: u64) -> String {
          INSERT INTO model_runs (model_id, job_id, success, score, attempt, details)
              SELECT 1, job, true, 0.5, 1, '{{\"signals\": {{}}}}' FROM made;
          INSERT INTO verdicts (prd_id, verdict, settled_at) SELECT prd, '{{\"outcome\": \"won\"}}', now() FROM made;
+         INSERT INTO ended_jobs (status, seq, model, job)
+             SELECT status, seq, assigned_model, id FROM jobs WHERE id IN (SELECT job FROM made) ORDER BY seq;
          INSERT INTO job_totals (status, jobs) VALUES ('VALIDATED', {jobs});
          INSERT INTO audit_log (id, actor, action, details, job_id)
              SELECT head.seq + row_number() OVER (), 'accountant', 'job.validated', '{{}}', job FROM made, lock_audit_head() AS head;

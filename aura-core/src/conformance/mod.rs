@@ -42,6 +42,7 @@ macro_rules! store_conformance {
                     prds_come_in_the_order_asked_for_and_unknown_ones_are_left_out
                     paging_sees_every_prd_and_job_once
                     jobs_are_listed_by_state_model_and_prd
+                    ended_jobs_are_listed_by_how_they_ended
                     a_cancelled_prd_ends_all_its_jobs_and_keeps_its_verdict
                     a_verdict_is_stored_once
                 }

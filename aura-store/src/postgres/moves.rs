@@ -12,6 +12,37 @@ use super::write::Write;
 /// Locks the end of the audit log.
 const HEAD: &str = "SELECT 0::bigint AS id, * FROM take_audit_head(true)";
 
+/// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has. The end of the log is asked for
+/// once all else is done: who waits for somebody's row does not hold it meanwhile.
+macro_rules! keep {
+    ($ended:literal) => {
+        concat!(
+            "WITH handed AS (
+                 INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}' RETURNING 1
+             ), closed AS (
+                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
+                     AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) RETURNING 1
+             ), totals AS (
+                 INSERT INTO job_totals (status, model, jobs) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
+                 RETURNING 1
+             ), ended AS (",
+            $ended,
+            "), kept AS (
+                 SELECT (SELECT count(*) FROM handed) + (SELECT count(*) FROM closed) + (SELECT count(*) FROM totals)
+                     + (SELECT count(*) FROM ended) AS rows
+             )
+             SELECT 0::bigint AS id, head.*
+             FROM kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head"
+        )
+    };
+}
+const KEEP: &str = keep!("SELECT 1 WHERE false");
+const KEEP_ENDED: &str = keep!(
+    "INSERT INTO ended_jobs (status, seq, model, job)
+     SELECT status, seq, coalesce(assigned_model, 0), id FROM jobs WHERE id = ANY(ARRAY(SELECT unnest($7::uuid[])))
+     ORDER BY status, seq RETURNING 1"
+);
+
 /// Changes of state within one verb.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
@@ -64,27 +95,13 @@ impl Moves {
             counts.push(count);
         }
         let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
+        let ended: Vec<Uuid> = self.moved.iter().filter(|(_, status)| status.is_final()).map(|(job, _)| *job).collect();
         let jobs: Vec<Uuid> = self.moved.into_keys().collect();
         if statuses.is_empty() && prds.is_empty() && jobs.is_empty() {
             return if trail { write.row(sqlx::query(HEAD)).await } else { Ok(None) };
         }
-        // The end of the log is asked for once all else is done: who waits for somebody's row does not hold it meanwhile.
-        let query = sqlx::query(
-            "WITH handed AS (
-                 INSERT INTO handed_in (prds) SELECT $4::uuid[] WHERE $4 <> '{}' RETURNING 1
-             ), closed AS (
-                 UPDATE job_flags SET closed_at = $6 WHERE closed_at IS NULL AND job_id = ANY($5)
-                     AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) RETURNING 1
-             ), totals AS (
-                 INSERT INTO job_totals (status, model, jobs) SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[])
-                 RETURNING 1
-             ), kept AS (
-                 SELECT (SELECT count(*) FROM handed) + (SELECT count(*) FROM closed) + (SELECT count(*) FROM totals) AS rows
-             )
-             SELECT 0::bigint AS id, head.*
-             FROM kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head",
-        );
+        let query = sqlx::query(if ended.is_empty() { KEEP } else { KEEP_ENDED });
         let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now);
-        write.row(query).await
+        write.row(if ended.is_empty() { query } else { query.bind(ended) }).await
     }
 }

@@ -20,6 +20,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (7, include_str!("../../migrations/postgres/0007_history.sql")),
     (8, include_str!("../../migrations/postgres/0008_lone_commits.sql")),
     (9, include_str!("../../migrations/postgres/0009_fast_compression.sql")),
+    (10, include_str!("../../migrations/postgres/0010_ended_jobs.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

@@ -10,9 +10,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aura_core::{
-    Actor, AuditSeq, Confidence, FencingToken, HrAction, Job, JobId, JobState, LeaseProof, ModelId, ModelKind,
-    ModelProfile, NewAlert, NewArtifact, NewPrd, NewRun, Outcome, Prd, PrdId, ProjectId, Role, RunId, Score, Severity,
-    Standing, Store, StoreError, Usage, Verdict, VirtualClock, WorkerId,
+    Actor, AuditSeq, Confidence, FencingToken, HrAction, Job, JobId, JobState, JobStatus, LeaseProof, ModelId,
+    ModelKind, ModelProfile, NewAlert, NewArtifact, NewPrd, NewRun, Outcome, Prd, PrdId, ProjectId, Role, RunId, Score,
+    Severity, Standing, Store, StoreError, Usage, Verdict, VirtualClock, WorkerId,
     contract::{
         Release, Report,
         store::{
@@ -314,6 +314,13 @@ async fn picture(store: &dyn Store, clock: &VirtualClock, world: &World) -> Stri
         events.push(history.into_iter().map(|event| (event.event_type, event.created_at)).collect::<Vec<_>>());
         artifacts.push(store.artifacts(*job).await.unwrap());
     }
+    let mut listed = Vec::new();
+    for status in [JobStatus::Submitted, JobStatus::Validated, JobStatus::Failed, JobStatus::Cancelled] {
+        for model in [None, Some(ModelId(1))] {
+            let filter = JobFilter { status: Some(status), model, ..JobFilter::default() };
+            listed.push(store.jobs(&filter).await.unwrap().into_iter().map(|job| job.id).collect::<Vec<_>>());
+        }
+    }
     let by_model = JobFilter { model: Some(ModelId(1)), ..JobFilter::default() };
     let audit = store.audit(AuditSeq(0), 10_000).await.unwrap();
     let audit: Vec<_> =
@@ -326,7 +333,7 @@ async fn picture(store: &dyn Store, clock: &VirtualClock, world: &World) -> Stri
     let mut failing = store.failing_jobs(since, 0).await.unwrap();
     failing.sort();
     format!(
-        "{jobs:#?}{events:#?}{artifacts:#?}{audit:#?}{prds:#?}{failing:#?}{:#?}",
+        "{jobs:#?}{events:#?}{artifacts:#?}{audit:#?}{prds:#?}{failing:#?}{listed:?}{:#?}",
         (
             strip(store.jobs(&by_model).await.unwrap()),
             store.job_counts().await.unwrap(),

@@ -104,7 +104,13 @@ impl Database {
         let totals = totals.iter().map(|row| (row.get::<&str, _>("status").parse().unwrap(), row.get("jobs")));
         let left = "SELECT 'queue holds job ' || job AS what FROM queue UNION ALL
                     SELECT 'prds_to_assess holds ' || prd_id FROM prds_to_assess
-                        WHERE prd_id NOT IN (SELECT prd_id FROM verdicts)";
+                        WHERE prd_id NOT IN (SELECT prd_id FROM verdicts) UNION ALL
+                    SELECT 'ended_jobs is wrong about ' || coalesce(ended.job, jobs.id)
+                        FROM ended_jobs AS ended FULL JOIN
+                            (SELECT * FROM jobs WHERE status IN ('VALIDATED', 'FAILED', 'CANCELLED')) AS jobs
+                            ON (ended.job, ended.status, ended.seq, ended.model)
+                                = (jobs.id, jobs.status, jobs.seq, coalesce(jobs.assigned_model, 0))
+                        WHERE ended.job IS NULL OR jobs.id IS NULL";
         Self {
             prds: prds.collect(),
             jobs: jobs.collect(),

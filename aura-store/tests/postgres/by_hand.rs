@@ -3,7 +3,10 @@
 use aura_core::{
     Action, Actor, ArtifactKind, AuditSeq, JobState, JobStatus, ModelKind, NewAlert, Severity, Standing,
     audit::NewEntry,
-    contract::{AuditStore, DutyStore, JobStore, ModelStore, RunStore, store::RunFilter},
+    contract::{
+        AuditStore, DutyStore, JobStore, ModelStore, RunStore,
+        store::{JobFilter, RunFilter},
+    },
     ids::NodeId,
 };
 use aura_testbed::PrivatePostgres;
@@ -89,6 +92,11 @@ async fn a_job_moved_by_hand_is_counted_and_looked_at() {
     assert_eq!(scene.store.assessable(9).await.unwrap(), [record.id]);
     let counts = scene.store.job_counts().await.unwrap();
     assert_eq!((counts.len(), counts[0].status, counts[0].jobs), (1, JobStatus::Failed, 1));
+    let failed = JobFilter { status: Some(JobStatus::Failed), ..JobFilter::default() };
+    assert_eq!(scene.store.jobs(&failed).await.unwrap().remove(0).id, id);
+    scene.sql(&format!("DELETE FROM jobs WHERE id = '{id}'")).await.unwrap();
+    assert_eq!(scene.store.jobs(&failed).await.unwrap(), []);
+    assert_eq!(scene.number("SELECT count(*) FROM ended_jobs").await, 0);
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ use chrono::DateTime;
 
 use super::scene::{Scene, assert_conflict, only};
 use crate::{
-    Actor, JobId, JobState, JobStatus, NewPrd, Outcome, Plan, PrdId, Verdict,
+    Actor, JobId, JobState, JobStatus, Model, NewPrd, Outcome, Plan, PrdId, Verdict,
     conformance::StoreHarness,
-    contract::store::{JobFilter, NewPrdRecord},
+    contract::store::{JobFilter, NewPrdRecord, Next},
     run::Spent,
 };
 
@@ -127,6 +127,39 @@ pub async fn jobs_are_listed_by_state_model_and_prd(harness: &impl StoreHarness)
     assert_eq!(list(JobFilter { status: Some(JobStatus::Assigned), model: Some(b.id), ..none() }).await, [of_b]);
     assert_eq!(list(JobFilter { prd: Some(queued.id), ..none() }).await, queued.jobs);
     assert_eq!(list(JobFilter { status: Some(JobStatus::Failed), ..none() }).await, []);
+}
+
+/// Jobs that have ended are found by how they ended, of one model or of all, and page by page.
+pub async fn ended_jobs_are_listed_by_how_they_ended(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (a, b) = (scene.model("a").await, scene.model("b").await);
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for model in [&a, &b, &a] {
+        let job = scene.submitted(model).await;
+        scene.judge(&job, 0.9, Next::Validate).await.expect("validated");
+        good.push(job.id);
+        let job = scene.submitted(model).await;
+        scene.judge(&job, 0.1, Next::Fail { reason: "wrong".to_owned() }).await.expect("failed");
+        bad.push(job.id);
+    }
+    let off = scene.prd(2).await;
+    scene.store.cancel(off.id, &Actor::operator(), "no longer needed").await.expect("cancelled");
+    let open = scene.assigned(&a).await;
+    let list = async |status, model: Option<&Model>, after, limit| -> Vec<JobId> {
+        let filter = JobFilter { status, model: model.map(|model| model.id), after, limit, ..JobFilter::default() };
+        scene.store.jobs(&filter).await.expect("readable").iter().map(|job| job.id).collect()
+    };
+    let (validated, failed) = (Some(JobStatus::Validated), Some(JobStatus::Failed));
+    assert_eq!(list(validated, None, None, 9).await, good);
+    assert_eq!(list(failed, None, None, 9).await, bad);
+    assert_eq!(list(Some(JobStatus::Cancelled), None, None, 9).await, off.jobs);
+    assert_eq!(list(validated, Some(&a), None, 9).await, [good[0], good[2]]);
+    assert_eq!(list(failed, Some(&b), None, 9).await, [bad[1]]);
+    assert_eq!(list(validated, None, None, 2).await, good[..2]);
+    assert_eq!(list(validated, None, Some(good[0]), 1).await, [good[1]]);
+    assert_eq!(list(failed, Some(&a), Some(bad[0]), 9).await, [bad[2]]);
+    assert_eq!(list(None, Some(&a), None, 9).await, [good[0], bad[0], good[2], bad[2], open]);
+    assert_eq!(list(None, Some(&a), Some(bad[0]), 2).await, [good[2], bad[2]]);
 }
 
 /// Calling off ends what has not ended, leaves what has, and cannot be done twice.

@@ -159,6 +159,21 @@ macro_rules! assigned {
     };
 }
 
+/// The first jobs that ended so, of a model (`"model = $2"`) or of any (`"true"`).
+macro_rules! ended {
+    ($status:literal, $model:literal) => {
+        concat!(
+            "ARRAY(SELECT job FROM ended_jobs WHERE status = '",
+            $status,
+            "' AND ",
+            $model,
+            " AND seq > ",
+            start!(),
+            " ORDER BY seq LIMIT $4)"
+        )
+    };
+}
+
 /// What a model has or had: no index holds it as it is, so the first jobs of each state are put together.
 macro_rules! of_model {
     () => {
@@ -169,9 +184,11 @@ macro_rules! of_model {
             claimed_lately!(),
             " || ",
             submitted!(),
-            " || ARRAY(SELECT id FROM jobs WHERE ended_model = $2 AND seq > ",
-            start!(),
-            " ORDER BY seq LIMIT $4))"
+            " || ",
+            ended!("VALIDATED", "model = $2"),
+            " || ",
+            ended!("FAILED", "model = $2"),
+            ")"
         )
     };
 }
@@ -197,11 +214,12 @@ pub(super) async fn jobs(core: &Core, filter: &JobFilter) -> Result<Vec<Job>, St
         (None, Some(JobStatus::Submitted), _) => {
             list!("jobs.status = 'SUBMITTED' AND jobs.id = ANY(", submitted!(), ")")
         }
-        (None, Some(JobStatus::Validated), None) => list!("jobs.ended = 'VALIDATED'"),
-        (None, Some(JobStatus::Failed), None) => list!("jobs.ended = 'FAILED'"),
-        (None, Some(JobStatus::Validated), Some(_)) => list!("jobs.ended = 'VALIDATED' AND jobs.ended_model = $2"),
-        (None, Some(JobStatus::Failed), Some(_)) => list!("jobs.ended = 'FAILED' AND jobs.ended_model = $2"),
-        (None, Some(JobStatus::Cancelled), _) => list!("jobs.ended = 'CANCELLED'"),
+        (None, Some(JobStatus::Validated), None) => list!("jobs.id = ANY(", ended!("VALIDATED", "true"), ")"),
+        (None, Some(JobStatus::Validated), Some(_)) => list!("jobs.id = ANY(", ended!("VALIDATED", "model = $2"), ")"),
+        (None, Some(JobStatus::Failed), None) => list!("jobs.id = ANY(", ended!("FAILED", "true"), ")"),
+        (None, Some(JobStatus::Failed), Some(_)) => list!("jobs.id = ANY(", ended!("FAILED", "model = $2"), ")"),
+        (None, Some(JobStatus::Cancelled), None) => list!("jobs.id = ANY(", ended!("CANCELLED", "true"), ")"),
+        (None, Some(JobStatus::Cancelled), Some(_)) => list!("jobs.id = ANY(", ended!("CANCELLED", "model = $2"), ")"),
     };
     let mut query = sqlx::query(sql)
         .bind(filter.prd.map(PrdId::as_uuid))
