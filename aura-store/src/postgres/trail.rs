@@ -77,12 +77,14 @@ impl Trail {
             head = entry.hash_after(&head, AuditSeq(seq), at);
             hashes.push(head.0.clone());
         }
+        // Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it is read.
         let query = sqlx::query(
             "WITH entries AS (
                  INSERT INTO audit_log (id, actor, action, details, created_at, hash, job_id, lease)
-                 SELECT $2 + n - 1, actor, action, facts::jsonb, $1, decode(hash, 'hex'), job, lease
-                 FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bigint[])
-                     WITH ORDINALITY AS new (actor, action, facts, hash, job, lease, n)
+                 SELECT id, actor, action, facts::jsonb, $1, decode(hash, 'hex'), job, lease
+                 FROM (SELECT generate_series($2::bigint, $9::bigint) AS id, unnest($3::text[]) AS actor, unnest($4::text[]) AS action,
+                           unnest($5::text[]) AS facts, unnest($6::text[]) AS hash, unnest($7::uuid[]) AS job,
+                           unnest($8::bigint[]) AS lease) AS new
              )
              INSERT INTO audit_head (seq, hash) VALUES ($9, decode($10, 'hex'))",
         );

@@ -92,7 +92,8 @@ async fn give(
              WHERE jobs.id = ANY($2) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
          ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
-             FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::boolean[]) AS new (item, id, model, probe)
+             FROM (SELECT * FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS id, unnest($3::int[]) AS model,
+                                      unnest($4::boolean[]) AS probe) AS new
                    WHERE id IN (SELECT job FROM waits) ORDER BY id) AS new
                  JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
              WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)

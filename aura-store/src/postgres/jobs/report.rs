@@ -38,8 +38,8 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
     }
     let query = sqlx::query(
         "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = $5, updated_at = $5, lease_until = NULL
-         FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[])
-             WITH ORDINALITY AS new (job, worker, token, body, n)
+         FROM (SELECT unnest($1::uuid[]) AS job, unnest($2::text[]) AS worker, unnest($3::bigint[]) AS token,
+                   unnest($4::text[]) AS body, generate_series(1::bigint, cardinality($1)) AS n) AS new
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
            AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $5
          RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token",

@@ -75,7 +75,8 @@ impl Write<'_> {
         }
         let query = sqlx::query(
             "INSERT INTO verdicts (prd_id, verdict, settled_at)
-             SELECT prd, body::json, at FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS new (prd, body, at)
+             SELECT prd, body::json, at
+             FROM (SELECT unnest($1::uuid[]) AS prd, unnest($2::text[]) AS body, unnest($3::timestamptz[]) AS at) AS new
              WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = new.prd OFFSET 0)
              ORDER BY prd ON CONFLICT DO NOTHING RETURNING prd_id AS id",
         );

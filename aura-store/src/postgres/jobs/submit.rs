@@ -153,8 +153,8 @@ const NEW_ONES: &str = "
         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
     ), new_jobs AS MATERIALIZED (
         SELECT id, prd, project, role, attempts, pinned, nextval('jobs_seq_seq') AS seq, now
-        FROM at, unnest($6::uuid[], $7::uuid[], $8::int[], $9::text[], $10::int[], $11::int[])
-            AS new (id, prd, project, role, attempts, pinned)
+        FROM at, (SELECT unnest($6::uuid[]) AS id, unnest($7::uuid[]) AS prd, unnest($8::int[]) AS project,
+                unnest($9::text[]) AS role, unnest($10::int[]) AS attempts, unnest($11::int[]) AS pinned) AS new
     ), with_jobs AS (
         INSERT INTO jobs (id, prd_id, seq, project_id, role, max_attempts, pinned_model, created_at, updated_at)
         SELECT id, prd, seq, project, role, attempts, pinned, now, now FROM new_jobs RETURNING 1
@@ -163,7 +163,8 @@ const NEW_ONES: &str = "
     ), made AS (
         INSERT INTO prds (id, request, idempotency_key, created_at, jobs)
         SELECT id, request::json, key, now, jobs::uuid[]
-        FROM at, unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) AS new (id, request, key, jobs)
+        FROM at, (SELECT unnest($2::uuid[]) AS id, unnest($3::text[]) AS request, unnest($4::text[]) AS key,
+                unnest($5::text[]) AS jobs) AS new
         RETURNING id, jobs
     ), handed AS (
         INSERT INTO handed_in (prds) SELECT array_agg(id) FROM made WHERE jobs = '{}' HAVING count(*) > 0 RETURNING 1

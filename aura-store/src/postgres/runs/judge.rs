@@ -104,8 +104,9 @@ async fn move_on<'j>(write: &mut Write<'_>, judgements: &'j [Judgement]) -> Resu
                  worker_id = CASE WHEN ",
         again!(),
         " THEN NULL ELSE worker_id END
-             FROM (SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::text[], $7::float8[])
-                       AS next (item, job, attempt, model, status, why, score) ORDER BY job) AS next
+             FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS job, unnest($3::int[]) AS attempt,
+                       unnest($4::int[]) AS model, unnest($5::text[]) AS status, unnest($6::text[]) AS why,
+                       unnest($7::float8[]) AS score ORDER BY job) AS next
              WHERE jobs.id = next.job AND jobs.status = 'SUBMITTED' AND jobs.attempt = next.attempt
                  AND jobs.assigned_model = next.model
                  AND NOT EXISTS (SELECT 1 FROM model_runs
@@ -214,11 +215,11 @@ async fn insert(write: &mut Write<'_>, taken: &AllTaken<'_>) -> Result<Vec<RunId
              attainable, strength, counts, input_tokens, output_tokens, cached_input_tokens, cost_nanos)
          SELECT model, job, project, success, confidence::numeric, score::numeric, details::jsonb, $16, attempt, attainable,
              strength, counts, input, output, cached, cost
-         FROM unnest($1::int[], $2::uuid[], $3::int[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::int[],
-                     $9::float8[], $10::text[], $11::boolean[], $12::bigint[], $13::bigint[], $14::bigint[],
-                     $15::bigint[])
-             AS new (model, job, project, success, confidence, score, details, attempt, attainable, strength, counts, input,
-                     output, cached, cost)
+         FROM (SELECT unnest($1::int[]) AS model, unnest($2::uuid[]) AS job, unnest($3::int[]) AS project,
+                   unnest($4::boolean[]) AS success, unnest($5::text[]) AS confidence, unnest($6::text[]) AS score,
+                   unnest($7::text[]) AS details, unnest($8::int[]) AS attempt, unnest($9::float8[]) AS attainable,
+                   unnest($10::text[]) AS strength, unnest($11::boolean[]) AS counts, unnest($12::bigint[]) AS input,
+                   unnest($13::bigint[]) AS output, unnest($14::bigint[]) AS cached, unnest($15::bigint[]) AS cost) AS new
          RETURNING id",
     );
     let query = query
