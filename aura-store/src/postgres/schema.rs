@@ -32,6 +32,9 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(3);
 const PATIENCE: &str = "SET LOCAL lock_timeout = '2s'";
 
+/// A change of tables with millions of rows takes as long as it takes, and so do the nodes that wait for it to be done.
+const AS_LONG_AS_IT_TAKES: &str = "SET LOCAL statement_timeout = 0";
+
 /// Brings a schema up to the newest version, while other nodes may be at work on it.
 pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, with: &str) -> Result<(), StoreError> {
     let mut tries = 1;
@@ -63,6 +66,7 @@ async fn bring_once(pool: &PgPool, schema: &str, place: &str, with: &str) -> Res
         let message = format!("database {place} is served by {text}: PostgreSQL 14 or later is needed");
         return Err(StoreError::Unavailable { message, source: None });
     }
+    sqlx::raw_sql(AS_LONG_AS_IT_TAKES).execute(&mut *tx).await.map_err(&fail)?;
     let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('aura schema {schema}', 0))");
     sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(&fail)?;
     // The name was checked: it needs no quotes.

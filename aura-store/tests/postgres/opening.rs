@@ -4,6 +4,7 @@ use aura_core::{StoreError, contract::ModelStore};
 use aura_store::PgStore;
 use aura_testbed::PrivatePostgres;
 use futures::future::join_all;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::scene::{Scene, profile};
 
@@ -51,6 +52,19 @@ async fn tables_that_somebody_reads_are_changed_later_and_nobody_waits_for_that(
     opens.await.unwrap().unwrap();
     assert_eq!(scene.number("SELECT max(version) FROM aura_schema").await, newest);
     assert!(scene.sql("UPDATE jobs SET door = 'window'").await.is_err(), "checked by the trigger now");
+}
+
+#[tokio::test]
+async fn tables_with_millions_of_rows_are_changed_without_a_limit_of_time() {
+    let url = PrivatePostgres::shared().create_database().unwrap();
+    let mut hand = PgConnection::connect(&url).await.unwrap();
+    let limited = "CREATE FUNCTION refuse_limits() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                       IF current_setting('statement_timeout') <> '0' THEN RAISE 'cut off'; END IF;
+                   END $$;
+                   CREATE EVENT TRIGGER limits ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION refuse_limits()";
+    sqlx::raw_sql(limited).execute(&mut hand).await.unwrap();
+    let store = PgStore::open(&url).await.unwrap();
+    store.employ(&profile("m")).await.unwrap();
 }
 
 #[tokio::test]
