@@ -30,23 +30,31 @@ pub(super) enum Scan {
     ToAssess,
 }
 
+/// The first number that is there, the last one that was given to anything (a new sequence shows the one that it will give next), and
+/// how long the look took, without what the connection was waited for.
+macro_rules! look {
+    ($first:literal, $sequence:literal) => {
+        concat!(
+            "SELECT (",
+            $first,
+            ") AS first, last_value - (NOT is_called)::int AS id,
+                 extract(epoch FROM clock_timestamp() - statement_timestamp())::float8 AS took
+             FROM ",
+            $sequence
+        )
+    };
+}
+
 impl Scan {
     /// Jobs that wait for a model.
     pub(super) const QUEUED: Self = Self::Queue(0);
 
-    /// The first number that is there, and the last one that was given to anything.
-    fn look(self) -> &'static str {
+    const fn look(self) -> &'static str {
         match self {
-            Self::Queue(_) => {
-                "SELECT (SELECT seq FROM queue WHERE model = $1 ORDER BY seq LIMIT 1) AS first, last_value AS id FROM jobs_seq_seq"
-            }
-            Self::HandedIn => {
-                "SELECT (SELECT id FROM handed_in WHERE $1 = 0 ORDER BY id LIMIT 1) AS first, last_value AS id
-                 FROM handed_in_id_seq"
-            }
+            Self::Queue(_) => look!("SELECT seq FROM queue WHERE model = $1 ORDER BY seq LIMIT 1", "jobs_seq_seq"),
+            Self::HandedIn => look!("SELECT id FROM handed_in WHERE $1 = 0 ORDER BY id LIMIT 1", "handed_in_id_seq"),
             Self::ToAssess => {
-                "SELECT (SELECT id FROM prds_to_assess WHERE $1 = 0 ORDER BY id LIMIT 1) AS first, last_value AS id
-                 FROM prds_to_assess_id_seq"
+                look!("SELECT id FROM prds_to_assess WHERE $1 = 0 ORDER BY id LIMIT 1", "prds_to_assess_id_seq")
             }
         }
     }
@@ -122,17 +130,20 @@ impl Core {
             return Ok(mark);
         }
         let model = if let Scan::Queue(model) = scan { model } else { 0 };
-        let started = Instant::now();
         let row = self.row("look for what waits", sqlx::query(scan.look()).bind(model)).await?;
         let row = row.ok_or_else(|| StoreError::corrupt("sequence", "last_value", "its row is missing"))?;
         let named = Named::new("sequence", &row);
-        Ok(self.marks.looked(scan, named.get("first")?, named.get("id")?, started.elapsed()))
+        let took = Duration::try_from_secs_f64(named.get("took")?).unwrap_or_default();
+        Ok(self.marks.looked(scan, named.get("first")?, named.get("id")?, took))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aura_testbed::PrivatePostgres;
+
     use super::*;
+    use crate::PgStore;
 
     const NO_TIME: Duration = Duration::ZERO;
 
@@ -163,6 +174,17 @@ mod tests {
         assert_eq!(marks.fresh(scan), Some(4));
         assert_eq!([marks.news(scan), marks.news(scan)], [true, false], "it is news once");
         assert_eq!(marks.looked(scan, None, 20, NO_TIME), 4, "the look did not see it yet");
+    }
+
+    #[tokio::test]
+    async fn before_anything_is_given_the_first_number_is_not_passed() {
+        let store = PgStore::open(&PrivatePostgres::shared().create_database().unwrap()).await.unwrap();
+        for scan in [Scan::QUEUED, Scan::HandedIn, Scan::ToAssess] {
+            let row = store.core.row("look", sqlx::query(scan.look()).bind(0)).await.unwrap().unwrap();
+            let named = Named::new("sequence", &row);
+            assert_eq!((named.get("first").unwrap(), named.get("id").unwrap()), (None::<i64>, 0_i64), "{scan:?}");
+            assert!(named.get::<f64>("took").unwrap() >= 0.0);
+        }
     }
 
     #[test]
