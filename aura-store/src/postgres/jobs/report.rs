@@ -39,12 +39,13 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
     let query = sqlx::query(
         "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = $5, updated_at = $5, lease_until = NULL
          FROM (SELECT unnest($1::uuid[]) AS job, unnest($2::text[]) AS worker, unnest($3::bigint[]) AS token,
-                   unnest($4::text[]) AS body, generate_series(1::bigint, cardinality($1)) AS n) AS new
+                   unnest($4::text[]) AS body, unnest($6::bigint[]) AS n ORDER BY job, n) AS new
          WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
            AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $5
          RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token",
     );
-    let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now);
+    let places: Vec<i64> = (1..).take(reports.len()).collect();
+    let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now).bind(places);
     let mut taken = Vec::new();
     for row in write.rows(query).await? {
         let named = Named::new("job", &row);
