@@ -15,6 +15,23 @@ INSERT INTO ended_jobs (status, seq, model, job)
 CREATE INDEX ended_jobs_by_model ON ended_jobs (model, status, seq);
 ALTER TABLE jobs DROP COLUMN ended, DROP COLUMN ended_model;
 
+-- A node of an older build would end jobs and not enter them. What its verbs call for their trail says so now, and they change nothing;
+-- this build's verbs call the same function by another name.
+CREATE OR REPLACE FUNCTION hold_audit_head(may_wait boolean, OUT seq bigint, OUT hash text, OUT waits boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    lock_key bigint := hashtextextended('aura audit ' || current_schema(), 0);
+BEGIN
+    waits := may_wait AND pg_try_advisory_xact_lock(lock_key);
+    IF NOT waits THEN
+        PERFORM pg_advisory_xact_lock(lock_key), set_config('synchronous_commit', 'off', true);
+    END IF;
+    SELECT head.seq, encode(head.hash, 'hex') INTO STRICT seq, hash FROM audit_head AS head ORDER BY head.seq DESC LIMIT 1;
+END $$;
+CREATE OR REPLACE FUNCTION take_audit_head(may_wait boolean, OUT seq bigint, OUT hash text, OUT waits boolean) LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'this node''s build is older than its database, which is version 10 by now: stop it, and start the new build';
+END $$;
+
 -- As it was, with those lines.
 CREATE OR REPLACE FUNCTION keep_by_hand() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE

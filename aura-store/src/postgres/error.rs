@@ -1,7 +1,7 @@
 //! What PostgreSQL says, as the errors of a store.
 
 use aura_core::StoreError;
-use sqlx::Error;
+use sqlx::{Error, error::DatabaseError, postgres::PgDatabaseError};
 
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNIQUE_VIOLATION: &str = "23505";
@@ -63,12 +63,18 @@ pub(super) fn failed_there(action: &'static str) -> impl Fn(Error) -> StoreError
 /// An error while opening the database at `place`.
 pub(super) fn opening(place: &str) -> impl Fn(Error) -> StoreError {
     move |error| {
-        let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+        let said = error.as_database_error().map_or_else(|| error.to_string(), said);
         StoreError::Unavailable {
             message: format!("database {place} cannot be opened ({said}): check the address, the role and its rights"),
             source: Some(Box::new(error)),
         }
     }
+}
+
+/// What the database said, with its detail: the objects that are in a change's way stand only there.
+fn said(error: &dyn DatabaseError) -> String {
+    let detail = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
+    detail.map_or_else(|| error.message().to_owned(), |detail| format!("{}: {detail}", error.message()))
 }
 
 fn database_code(error: &StoreError) -> Option<String> {

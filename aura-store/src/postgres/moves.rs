@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::write::Write;
 
 /// Locks the end of the audit log.
-const HEAD: &str = "SELECT 0::bigint AS id, * FROM take_audit_head(true)";
+const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(true)";
 
 /// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has. The end of the log is asked for
 /// once all else is done: who waits for somebody's row does not hold it meanwhile.
@@ -32,7 +32,7 @@ macro_rules! keep {
                      + (SELECT count(*) FROM ended) AS rows
              )
              SELECT 0::bigint AS id, head.*
-             FROM kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head"
+             FROM kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head"
         )
     };
 }

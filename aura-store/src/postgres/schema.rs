@@ -6,7 +6,7 @@ use aura_core::StoreError;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 use super::{
-    error::{is_locked, opening},
+    error::{is_locked, opening, run_again},
     read::begin,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn bring_up_to_date(pool: &PgPool, schema: &str, place: &str, w
     let mut tries = 1;
     loop {
         match bring_once(pool, schema, place, with).await {
-            Err(error) if is_locked(&error) && tries < TRIES => {
+            Err(error) if (is_locked(&error) || run_again(&error)) && tries < TRIES => {
                 tracing::warn!(
                     schema,
                     tries,
@@ -67,8 +67,14 @@ async fn bring_once(pool: &PgPool, schema: &str, place: &str, with: &str) -> Res
         return Err(StoreError::Unavailable { message, source: None });
     }
     sqlx::raw_sql(AS_LONG_AS_IT_TAKES).execute(&mut *tx).await.map_err(&fail)?;
-    let lock = format!("SELECT pg_advisory_xact_lock(hashtextextended('aura schema {schema}', 0))");
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(&fail)?;
+    let key = format!("hashtextextended('aura schema {schema}', 0)");
+    let lock = format!("SELECT pg_try_advisory_xact_lock({key}) AS held");
+    let row = sqlx::raw_sql(AssertSqlSafe(lock)).fetch_one(&mut *tx).await.map_err(&fail)?;
+    if !row.try_get::<bool, _>("held").map_err(&fail)? {
+        tracing::info!(schema, "another node brings the tables up to date: this one waits for it");
+        let lock = format!("SELECT pg_advisory_xact_lock({key})");
+        sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(&fail)?;
+    }
     // The name was checked: it needs no quotes.
     let there = format!("SELECT to_regclass('{schema}.aura_schema') IS NOT NULL AS there");
     let row = sqlx::raw_sql(AssertSqlSafe(there)).fetch_one(&mut *tx).await.map_err(&fail)?;
@@ -97,7 +103,13 @@ async fn bring_once(pool: &PgPool, schema: &str, place: &str, with: &str) -> Res
         );
         return Err(StoreError::corrupt("database", place, message));
     }
-    if version > 0 {
+    if version > 0 && version < newest {
+        tracing::info!(
+            schema,
+            version,
+            newest,
+            "the tables are brought up to date: where millions of jobs have ended this may take minutes, and if it is cut off it begins anew"
+        );
         sqlx::raw_sql(PATIENCE).execute(&mut *tx).await.map_err(&fail)?;
     }
     for (next, sql) in VERSIONS.iter().filter(|(next, _)| *next > version) {

@@ -52,6 +52,8 @@ async fn tables_that_somebody_reads_are_changed_later_and_nobody_waits_for_that(
     opens.await.unwrap().unwrap();
     assert_eq!(scene.number("SELECT max(version) FROM aura_schema").await, newest);
     assert!(scene.sql("UPDATE jobs SET door = 'window'").await.is_err(), "checked by the trigger now");
+    let older = scene.sql("SELECT * FROM take_audit_head(true)").await.unwrap_err();
+    assert!(older.to_string().contains("start the new build"), "{older}");
 }
 
 #[tokio::test]

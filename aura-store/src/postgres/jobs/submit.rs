@@ -175,7 +175,7 @@ const NEW_ONES: &str = "
             + (SELECT count(*) FROM handed) + (SELECT count(*) FROM totals) AS rows
     )
     SELECT now, (SELECT name FROM server_run) AS run, head.*
-    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM take_audit_head($12) WHERE kept.rows >= 0 OFFSET 0) AS head";
+    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head($12) WHERE kept.rows >= 0 OFFSET 0) AS head";
 
 /// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
 const ANY: &str = "
