@@ -134,9 +134,10 @@ pub(crate) async fn submit(server: &Server) -> (String, String) {
 
 /// Waits until a worker has the job, and knows that it has: the manager's answer may still be on its way to it.
 pub(crate) async fn taken(server: &Server, job: &str, worker: &Worker) -> Value {
-    worker.logs("a job begins").await;
     let is_his = |job: &Value| job["status"] == "IN_PROGRESS" && job["worker_id"] == worker.name.as_str();
-    server.until(&format!("/jobs/{job}"), PATIENCE, is_his).await
+    let taken = server.until(&format!("/jobs/{job}"), PATIENCE, is_his).await;
+    worker.logs("a job begins").await;
+    taken
 }
 
 /// Waits until a job is validated.
