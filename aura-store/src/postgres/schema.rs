@@ -71,7 +71,7 @@ async fn bring_once(pool: &PgPool, schema: &str, place: &str, with: &str) -> Res
     let lock = format!("SELECT pg_try_advisory_xact_lock({key}) AS held");
     let row = sqlx::raw_sql(AssertSqlSafe(lock)).fetch_one(&mut *tx).await.map_err(&fail)?;
     if !row.try_get::<bool, _>("held").map_err(&fail)? {
-        tracing::info!(schema, "another node brings the tables up to date: this one waits for it");
+        tracing::info!(schema, "another node looks after the tables: this one waits for it");
         let lock = format!("SELECT pg_advisory_xact_lock({key})");
         sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(&fail)?;
     }
