@@ -66,6 +66,12 @@ pub(super) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     now.checked_add_signed(wait).map_or(end, |at| at.min(end))
 }
 
+/// Microseconds of a wait; one without end gives more than there are to the end of the year 9999.
+pub(super) fn micros_of(wait: Duration) -> i64 {
+    const MOST: i64 = 253_402_300_799_000_000;
+    i64::try_from(wait.as_micros()).map_or(MOST, |micros| micros.min(MOST))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,6 +77,25 @@ impl Core {
         Ok(write)
     }
 
+    /// Begins a verb that writes by a statement of its own, which is given the moment or takes it: its rows say it then, `now`, with the
+    /// server's run, `run`. Where there is no row there may be no verb.
+    pub(super) async fn write_by<'q>(
+        &self,
+        action: &'static str,
+        first: impl Fn(Option<DateTime<Utc>>) -> Statement<'q>,
+    ) -> Result<(Option<Write<'_>>, Vec<PgRow>), StoreError> {
+        if self.term.is_none() {
+            let (write, rows) = self.write_from(action, first(self.given_now())).await?;
+            // Who names the run has others wait, and must not hold anything they may want.
+            if write.as_ref().is_none_or(|write| write.server_run.is_some()) {
+                return Ok((write, rows));
+            }
+        }
+        let mut write = self.write(action).await?;
+        let rows = write.rows(first(Some(write.now))).await?;
+        Ok((Some(write), rows))
+    }
+
     /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, and the server's run, `run`; without a row
     /// there is no verb.
     pub(super) async fn write_from(

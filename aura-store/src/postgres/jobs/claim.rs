@@ -1,15 +1,14 @@
 //! Claiming: workers take assigned jobs under fresh leases.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, JobStatus, Lease, Prd, PrdId, StoreError,
+    Action, Actor, Job, JobId, JobState, JobStatus, Prd, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
-    job::FencingToken,
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use uuid::Uuid;
+use sqlx::postgres::PgRow;
 
 use super::{
     super::{
@@ -19,8 +18,7 @@ use super::{
         value,
         write::{Statement, Write, again},
     },
-    list::uuids,
-    record::{self, claimed_columns, door_word, job_columns},
+    record::{self, claimed_columns, door_word},
 };
 use crate::facts::{facts_of_all, groups};
 
@@ -80,6 +78,7 @@ fn oldest_assigned<'q>(models: &[i32], marks: &[i64]) -> Statement<'q> {
 
 /// Claims that are served by one statement.
 struct Group<'c> {
+    models: &'c [i32],
     /// Each with its place among all claims.
     claims: Vec<(usize, &'c Claim)>,
     /// For each job that is wanted, which of the claims gets it, from 1.
@@ -87,26 +86,106 @@ struct Group<'c> {
 }
 
 impl<'c> Group<'c> {
-    fn of(claims: &'c [Claim], items: &[usize]) -> Self {
+    fn of(claims: &'c [Claim], models: &'c [i32], items: &[usize]) -> Self {
         let claims: Vec<_> = items.iter().filter_map(|&item| Some((item, claims.get(item)?))).collect();
         let slots = (1..).zip(&claims).flat_map(|(claim, (_, Claim { wanted, .. }))| {
             let max = if let Wanted::Any { max, .. } = wanted { *max } else { 0 };
             (0..max).map(move |_| claim)
         });
-        Self { slots: slots.collect(), claims }
+        Self { models, slots: slots.collect(), claims }
+    }
+
+    /// Behind which place to look first.
+    fn from(&self, core: &Core, begin: i64) -> i64 {
+        core.frontier.from(self.models).max(begin)
+    }
+
+    /// Takes the oldest jobs behind `from`, for the claims that are left when the first slots are `taken`.
+    fn take(&self, now: Option<DateTime<Utc>>, taken: usize, from: i64) -> Statement<'_> {
+        let slots = self.slots.get(taken..).unwrap_or_default();
+        sqlx::query(TAKE)
+            .bind(now)
+            .bind(self.models)
+            .bind(self.claims.iter().map(|(_, claim)| claim.worker.as_str()).collect::<Vec<_>>())
+            .bind(self.claims.iter().map(|(_, claim)| door_word(claim.door)).collect::<Vec<_>>())
+            .bind(self.claims.iter().map(|(_, claim)| value::micros_of(claim.lease)).collect::<Vec<_>>())
+            .bind(slots)
+            .bind(from)
+    }
+
+    async fn claim(&self, write: &mut Write<'_>, begin: i64) -> Result<Vec<Taken>, StoreError> {
+        let from = self.from(write.core, begin);
+        let rows = write.rows(self.take(Some(write.now), 0, from)).await?;
+        self.taken(write, &rows, from, begin).await
+    }
+
+    /// What was taken behind `from`. There may be jobs that came back before it: with less found than wanted they are looked for.
+    async fn taken(
+        &self,
+        write: &mut Write<'_>,
+        rows: &[PgRow],
+        from: i64,
+        begin: i64,
+    ) -> Result<Vec<Taken>, StoreError> {
+        let wanted = self.slots.len();
+        let mut found = self.read(rows, write.now)?;
+        if found.len() < wanted && from > begin {
+            let more = write.rows(self.take(Some(write.now), found.len(), begin)).await?;
+            found.extend(self.read(&more, write.now)?);
+        }
+        let last = found.iter().map(|(seq, _)| *seq).max();
+        write.core.frontier.reached(self.models, last.filter(|_| found.len() == wanted));
+        Ok(found.into_iter().map(|(_, taken)| taken).collect())
+    }
+
+    /// Each with its place in the queue, the oldest first.
+    fn read(&self, rows: &[PgRow], now: DateTime<Utc>) -> Result<Vec<(i64, Taken)>, StoreError> {
+        let mut found = each(rows, |row| {
+            let named = Named::new("job", row);
+            let Some((item, claim)) = self.claims.get(record::item(row)?) else {
+                return Err(named.corrupt("n", "is no claim's"));
+            };
+            Ok((named.get("seq")?, taken(row, *item, claim, now)?))
+        })?;
+        found.sort_by_key(|(seq, _)| *seq);
+        Ok(found)
     }
 }
 
-/// What a claim sets, behind a list of jobs `taken (job, worker, door, ends, token)`; `$1` is the moment.
+/// A row of a job that was claimed at this moment, with its PRD.
+pub(super) fn taken(row: &PgRow, item: usize, claim: &Claim, now: DateTime<Utc>) -> Result<Taken, StoreError> {
+    let job = record::claimed(row, claim, now)?;
+    let prd = record::prd_of(row, &job);
+    Ok(Taken { claim: item, job, prd })
+}
+
+/// What a claim sets, behind a list of jobs `taken (job, worker, door, ends, token)`; the moment is the one of `at`.
 macro_rules! goes_in_progress {
     () => {
         "status = 'IN_PROGRESS', worker_id = taken.worker, door = taken.door, lease_token = taken.token,
-             lease_until = taken.ends, claimed_at = $1, updated_at = $1, attempt = attempt + 1, not_before = NULL,
-             report = NULL, report_worker = NULL, reported_at = NULL "
+             lease_until = taken.ends, claimed_at = (SELECT now FROM at), updated_at = (SELECT now FROM at),
+             attempt = attempt + 1, not_before = NULL, report = NULL, report_worker = NULL, reported_at = NULL "
     };
 }
-
 pub(super) use goes_in_progress;
+
+/// What was asked for by the PRDs of jobs that were `begun`; it never changes.
+macro_rules! with_their_prds {
+    () => {
+        "SELECT begun.*, prds.request, prds.created_at AS asked_at, prds.jobs,
+             (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id) AS verdict
+         FROM begun LEFT JOIN prds ON prds.id = begun.prd_id "
+    };
+}
+pub(super) use with_their_prds;
+
+/// A job that was claimed, and which of the claims it is for.
+pub(super) struct Taken {
+    pub(super) claim: usize,
+    pub(super) job: Job,
+    /// One that cannot be read keeps nobody from taking the job: it would stay in everybody's way.
+    pub(super) prd: Result<Prd, StoreError>,
+}
 
 async fn claim_once(
     core: &Core,
@@ -114,8 +193,19 @@ async fn claim_once(
     groups: &BTreeMap<Vec<i32>, Vec<usize>>,
     begin: i64,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    let mut write = core.write(ACTION).await?;
-    let taken = within(&mut write, claims, groups, begin).await?;
+    let mut groups: Vec<_> = groups.iter().map(|(models, items)| Group::of(claims, models, items)).collect();
+    let Some(last) = groups.pop() else { return Ok(claims.iter().map(|_| Ok(Vec::new())).collect()) };
+    let from = last.from(core, begin);
+    let (write, rows) = core.write_by(ACTION, |now| last.take(now, 0, from)).await?;
+    let mut write = match write {
+        Some(write) => write,
+        None => core.write(ACTION).await?,
+    };
+    let mut taken = last.taken(&mut write, &rows, from, begin).await?;
+    for group in groups {
+        taken.extend(group.claim(&mut write, begin).await?);
+    }
+    leave_trail(&mut write, &taken).await?;
     commit(write, claims.len(), taken).await
 }
 
@@ -125,23 +215,12 @@ pub(super) async fn within(
     claims: &[Claim],
     groups: &BTreeMap<Vec<i32>, Vec<usize>>,
     begin: i64,
-) -> Result<Vec<(usize, Job)>, StoreError> {
-    let core = write.core;
+) -> Result<Vec<Taken>, StoreError> {
     let mut taken = Vec::new();
     for (models, items) in groups {
-        let group = Group::of(claims, items);
-        let wanted = group.slots.len();
-        let from = core.frontier.from(models).max(begin);
-        let mut found = take(write, models, &group, 0, from).await?;
-        // Behind the frontier there may be jobs that came back; with less found than wanted they are looked for.
-        if found.len() < wanted && from > begin {
-            let taken = found.len();
-            found.extend(take(write, models, &group, taken, begin).await?);
-        }
-        core.frontier.reached(models, found.iter().map(|(seq, ..)| *seq).max().filter(|_| found.len() == wanted));
-        taken.extend(found.into_iter().map(|(_, item, job)| (item, job)));
+        taken.extend(Group::of(claims, models, items).claim(write, begin).await?);
     }
-    leave_trail(write, taken.iter().map(|(claim, job)| (*claim, job))).await?;
+    leave_trail(write, &taken).await?;
     Ok(taken)
 }
 
@@ -149,106 +228,82 @@ pub(super) async fn within(
 pub(super) async fn commit(
     write: Write<'_>,
     claims: usize,
-    taken: Vec<(usize, Job)>,
+    taken: Vec<Taken>,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    let core = write.core;
-    let prds = write.commit_and(prds_of(core, taken.iter().map(|(_, job)| job))).await?;
+    write.commit().await?;
     let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims).collect();
-    for (item, job) in taken {
-        if let Some(answer) = answers.get_mut(item) {
-            answer.push(with_prd(job, &prds)?);
+    for Taken { claim, job, prd } in taken {
+        if let Some(answer) = answers.get_mut(claim) {
+            answer.push(ClaimedJob { job, prd: prd? });
         }
     }
     Ok(answers.into_iter().map(Ok).collect())
 }
 
-/// Takes the oldest jobs of these models whose place is behind `from`, for the claims that are left when the first slots are
-/// taken: their places, which claim each is for, and the jobs.
-async fn take(
-    write: &mut Write<'_>,
-    models: &[i32],
-    group: &Group<'_>,
-    taken: usize,
-    from: i64,
-) -> Result<Vec<(i64, usize, Job)>, StoreError> {
-    let now = write.now;
-    let slots = group.slots.get(taken..).unwrap_or_default();
-    // Jobs of held models are passed over.
-    let query = sqlx::query(concat!(
-        "WITH oldest AS (
-             SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
-                 SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $7
-                 ORDER BY queue.seq LIMIT cardinality($6::int[]) FOR UPDATE SKIP LOCKED
-             ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
-         ), gone AS (
-             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT cardinality($6)))
-             RETURNING job, seq
-         ), tokens AS MATERIALIZED (
-             SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token
-         ), slots AS (
-             SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone
-         ), noted AS (
-             INSERT INTO claims (until, jobs) SELECT min(($5::timestamptz[])[claim]), array_agg(job) FROM slots HAVING count(*) > 0
-         )
+/// Takes the oldest jobs of these models whose place is behind `$7`, one for each slot. Jobs of held models are passed over. A lease
+/// without end ends with the year 9999.
+const TAKE: &str = concat!(
+    "WITH at AS MATERIALIZED (
+         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
+     ), oldest AS (
+         SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
+             SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $7
+             ORDER BY queue.seq LIMIT cardinality($6::int[]) FOR UPDATE SKIP LOCKED
+         ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
+     ), gone AS (
+         DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT cardinality($6)))
+         RETURNING job, seq
+     ), tokens AS MATERIALIZED (
+         SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token,
+             ARRAY(SELECT least(now + lease * interval '1 microsecond', '9999-12-31 23:59:59+00')
+                 FROM at, unnest($5::bigint[]) WITH ORDINALITY AS wanted (lease, n) ORDER BY n) AS ends
+     ), slots AS (
+         SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone
+     ), noted AS (
+         INSERT INTO claims (until, jobs)
+         SELECT min(ends[claim]), array_agg(job) FROM slots, tokens HAVING count(*) > 0
+     ), begun AS (
          UPDATE jobs SET ",
-        goes_in_progress!(),
-        "FROM (SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door,
-                   ($5::timestamptz[])[claim] AS ends, tokens.token[claim] AS token FROM slots, tokens OFFSET 0) AS taken
-         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING taken.claim::bigint AS n, jobs.seq, ",
-        claimed_columns!()
-    ));
-    let query = query
-        .bind(now)
-        .bind(models.to_vec())
-        .bind(group.claims.iter().map(|(_, claim)| claim.worker.as_str()).collect::<Vec<_>>())
-        .bind(group.claims.iter().map(|(_, claim)| door_word(claim.door)).collect::<Vec<_>>())
-        .bind(group.claims.iter().map(|(_, claim)| value::after(now, claim.lease)).collect::<Vec<_>>())
-        .bind(slots)
-        .bind(from);
-    let mut found = Vec::new();
-    for row in write.rows(query).await? {
-        let named = Named::new("job", &row);
-        let Some((item, claim)) = group.claims.get(record::item(&row)?) else {
-            return Err(named.corrupt("n", "is no claim's"));
-        };
-        found.push((named.get("seq")?, *item, record::claimed(&row, |token| lease(claim, token, now))?));
-    }
-    found.sort_by_key(|(seq, ..)| *seq);
-    Ok(found)
-}
-
-/// The lease that a claim gets at this moment.
-pub(super) fn lease(claim: &Claim, token: FencingToken, now: DateTime<Utc>) -> Lease {
-    let until = value::after(now, claim.lease);
-    Lease { worker: claim.worker.clone(), token, until, claimed_at: now, door: claim.door }
-}
+    goes_in_progress!(),
+    "FROM (SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door, tokens.ends[claim] AS ends,
+                 tokens.token[claim] AS token FROM slots, tokens OFFSET 0) AS taken
+         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING (SELECT now FROM at) AS now,
+             (SELECT name FROM server_run) AS run, taken.claim::bigint AS n, jobs.seq, ",
+    claimed_columns!(),
+    ") ",
+    with_their_prds!()
+);
 
 async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<ClaimedJob>, StoreError> {
     let mut write = core.write(ACTION).await?;
     check(&mut write, id).await?;
     let query = sqlx::query(concat!(
-        "WITH gone AS (
+        "WITH at AS (
+             SELECT $1::timestamptz AS now
+         ), gone AS (
              DELETE FROM queue USING jobs WHERE jobs.id = $2 AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
          ), noted AS (
              INSERT INTO claims (until, jobs) VALUES ($5, ARRAY[$2])
-         )
-         UPDATE jobs SET ",
+         ), begun AS (
+             UPDATE jobs SET ",
         goes_in_progress!(),
         "FROM (SELECT $2::uuid AS job, $3::text AS worker, $4::text AS door, $5::timestamptz AS ends,
-                   nextval('lease_tokens') AS token) AS taken
-         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING ",
-        job_columns!()
+                       nextval('lease_tokens') AS token) AS taken
+             WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING ",
+        claimed_columns!(),
+        ") ",
+        with_their_prds!()
     ));
+    let now = write.now;
     let query = query
-        .bind(write.now)
+        .bind(now)
         .bind(id.as_uuid())
         .bind(claim.worker.as_str())
         .bind(door_word(claim.door))
-        .bind(value::after(write.now, claim.lease));
-    let jobs = each(&write.rows(query).await?, record::job)?;
-    leave_trail(&mut write, jobs.iter().map(|job| (0, job))).await?;
-    let prds = write.commit_and(prds_of(core, jobs.iter())).await?;
-    jobs.into_iter().map(|job| with_prd(job, &prds)).collect()
+        .bind(value::after(now, claim.lease));
+    let begun = each(&write.rows(query).await?, |row| taken(row, 0, claim, now))?;
+    leave_trail(&mut write, &begun).await?;
+    commit(write, 1, begun).await?.pop().unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Locks the job, or says why it cannot be claimed.
@@ -285,13 +340,10 @@ async fn check(write: &mut Write<'_>, id: JobId) -> Result<(), StoreError> {
 
 /// Leaves an entry for each claim, or for each model, attempt and token within it: what was found behind the frontier has a token
 /// of its own.
-pub(super) async fn leave_trail(
-    write: &mut Write<'_>,
-    taken: impl Iterator<Item = (usize, &Job)> + Clone,
-) -> Result<(), StoreError> {
-    let names = write.names_of(taken.clone().filter_map(|(_, job)| job.state.model())).await?;
-    let keyed = taken.filter_map(|(claim, job)| match &job.state {
-        JobState::InProgress { model, lease } => Some(((claim, *model, job.attempt, lease.token), (job, lease))),
+pub(super) async fn leave_trail(write: &mut Write<'_>, taken: &[Taken]) -> Result<(), StoreError> {
+    let names = write.names_of(taken.iter().filter_map(|Taken { job, .. }| job.state.model())).await?;
+    let keyed = taken.iter().filter_map(|Taken { claim, job, .. }| match &job.state {
+        JobState::InProgress { model, lease } => Some(((*claim, *model, job.attempt, lease.token), (job, lease))),
         _ => None,
     });
     for ((_, model, _, token), claimed) in groups(keyed) {
@@ -305,27 +357,4 @@ pub(super) async fn leave_trail(
         write.trail.of_claim(&Actor::worker(&lease.worker), &jobs, token, Action::JobClaimed, details);
     }
     Ok(())
-}
-
-/// The PRDs of jobs, read after the commit: what was asked for never changes. The subquery hides the array from the planner, which
-/// would make a plan anew for each.
-async fn prds_of(core: &Core, jobs: impl Iterator<Item = &Job>) -> Result<HashMap<PrdId, Prd>, StoreError> {
-    let mut ids: Vec<Uuid> = uuids(jobs.map(|job| job.prd_id));
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let query = sqlx::query(
-        "SELECT id, request, created_at, jobs, (SELECT verdict FROM verdicts WHERE prd_id = prds.id) AS verdict
-         FROM prds WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))",
-    );
-    let rows = core.rows(ACTION, query.bind(ids)).await?;
-    Ok(each(&rows, record::prd)?.into_iter().map(|prd| (prd.id, prd)).collect())
-}
-
-fn with_prd(job: Job, prds: &HashMap<PrdId, Prd>) -> Result<ClaimedJob, StoreError> {
-    let prd = prds.get(&job.prd_id).cloned();
-    let prd = prd.ok_or_else(|| StoreError::corrupt("job", job.id, "its PRD is missing"))?;
-    Ok(ClaimedJob { job, prd })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aura_core::{
-    Job, JobStatus, StoreError,
+    JobStatus, StoreError,
     contract::store::{Assignment, Claim, Dispatched, Wanted},
 };
 
@@ -17,7 +17,7 @@ use super::{
         write::{Answers, Write, again},
     },
     assign,
-    claim::{self, by_models, claim_job, goes_in_progress, models_of},
+    claim::{self, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
     record::{self, claimed_columns, door_word},
 };
 use crate::facts::About;
@@ -93,9 +93,9 @@ fn pair(assignments: &[Assignment], claims: &[Claim]) -> (Vec<Pair>, Vec<usize>)
 }
 
 /// What the claims still want.
-fn less(claims: &[Claim], taken: &[(usize, Job)]) -> Vec<Claim> {
+fn less(claims: &[Claim], taken: &[Taken]) -> Vec<Claim> {
     let mut left = claims.to_vec();
-    for (claim, _) in taken {
+    for Taken { claim, .. } in taken {
         if let Some(Claim { wanted: Wanted::Any { max, .. }, .. }) = left.get_mut(*claim) {
             *max = max.saturating_sub(1);
         }
@@ -110,7 +110,7 @@ async fn begin_at_once(
     claims: &[Claim],
     pairs: &[Pair],
     answers: &mut Answers<()>,
-) -> Result<Vec<(usize, Job)>, StoreError> {
+) -> Result<Vec<Taken>, StoreError> {
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
@@ -130,7 +130,9 @@ async fn begin_at_once(
     }
     let now = write.now;
     let query = sqlx::query(concat!(
-        "WITH waits AS (
+        "WITH at AS (
+             SELECT $1::timestamptz AS now
+         ), waits AS (
              SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
              WHERE jobs.id = ANY($3) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
          ), tokens AS MATERIALIZED (
@@ -154,7 +156,9 @@ async fn begin_at_once(
          ), noted AS (
              INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(id) FROM begun HAVING count(*) > 0
          )
-         SELECT * FROM begun ORDER BY seq"
+         ",
+        with_their_prds!(),
+        "ORDER BY begun.seq"
     ));
     let query = query.bind(now).bind(items).bind(ids).bind(models).bind(probes).bind(of);
     let query = query
@@ -168,12 +172,12 @@ async fn begin_at_once(
         let (Some(assignment), Some(claim)) = (assignments.get(item), claims.get(place)) else {
             return Err(named.corrupt("item", "is nobody's"));
         };
-        let job = record::claimed(&row, |token| claim::lease(claim, token, now))?;
-        let before = About { attempt: job.attempt.saturating_sub(1), ..About::from(&job) };
+        let taken = claim::taken(&row, place, claim, now)?;
+        let before = About { attempt: taken.job.attempt.saturating_sub(1), ..About::from(&taken.job) };
         assign::note(write, assignment, before, &named.get::<String>("name")?);
         answers.set(item, Ok(()));
-        begun.push((place, job));
+        begun.push(taken);
     }
-    claim::leave_trail(write, begun.iter().map(|(claim, job)| (*claim, job))).await?;
+    claim::leave_trail(write, &begun).await?;
     Ok(begun)
 }

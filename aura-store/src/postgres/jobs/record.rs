@@ -2,6 +2,7 @@
 
 use aura_core::{
     FencingToken, Job, JobId, JobState, JobStatus, Lease, ModelId, Prd, PrdId, ProjectId, StoreError,
+    contract::store::Claim,
     job::{Delivery, Door},
 };
 use chrono::{DateTime, Utc};
@@ -53,7 +54,7 @@ pub(crate) use prd_columns;
 macro_rules! claimed_columns {
     () => {
         "jobs.id, jobs.prd_id, jobs.project_id, jobs.role, jobs.assigned_model, jobs.created_at, jobs.lease_token, \
-         jobs.attempt, jobs.max_attempts, jobs.pinned_model, jobs.tried, jobs.last_error "
+         jobs.lease_until, jobs.attempt, jobs.max_attempts, jobs.pinned_model, jobs.tried, jobs.last_error "
     };
 }
 pub(crate) use claimed_columns;
@@ -66,11 +67,12 @@ pub(crate) fn job(row: &PgRow) -> Result<Job, StoreError> {
     Ok(Job { not_before, ..with_state(named, state, named.time("updated_at")?)? })
 }
 
-/// A row of `jobs` whose job was claimed a moment ago; the lease's token is in the row.
-pub(super) fn claimed(row: &PgRow, lease: impl FnOnce(FencingToken) -> Lease) -> Result<Job, StoreError> {
+/// A row of `jobs` whose job was claimed at this moment; the lease's token and its end are in the row.
+pub(super) fn claimed(row: &PgRow, claim: &Claim, claimed_at: DateTime<Utc>) -> Result<Job, StoreError> {
     let named = Named::new("job", row);
-    let lease = lease(FencingToken(named.get("lease_token")?));
-    let updated_at = lease.claimed_at;
+    let (token, until) = (FencingToken(named.get("lease_token")?), named.time("lease_until")?);
+    let lease = Lease { worker: claim.worker.clone(), token, until, claimed_at, door: claim.door };
+    let updated_at = claimed_at;
     let state = JobState::InProgress { model: ModelId(named.get("assigned_model")?), lease };
     with_state(named, state, updated_at)
 }
@@ -170,6 +172,21 @@ pub(crate) fn prd(row: &PgRow) -> Result<Prd, StoreError> {
         request: named.json("request")?,
         jobs: named.get::<Vec<Uuid>>("jobs")?.into_iter().map(JobId::from_uuid).collect(),
         created_at: named.time("created_at")?,
+        verdict: named.maybe_json("verdict")?,
+    })
+}
+
+/// The PRD of a claimed job, in the same row, where it has other names.
+pub(super) fn prd_of(row: &PgRow, job: &Job) -> Result<Prd, StoreError> {
+    let named = Named::new("job", row);
+    let Some(created_at) = named.maybe_time("asked_at")? else {
+        return Err(StoreError::corrupt("job", job.id, "its PRD is missing"));
+    };
+    Ok(Prd {
+        id: job.prd_id,
+        request: named.json("request")?,
+        jobs: named.get::<Vec<Uuid>>("jobs")?.into_iter().map(JobId::from_uuid).collect(),
+        created_at,
         verdict: named.maybe_json("verdict")?,
     })
 }

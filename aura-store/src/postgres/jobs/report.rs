@@ -6,6 +6,7 @@ use aura_core::{
     Action, Actor, FencingToken, JobId, JobStatus, ModelId, PrdId, StoreError, WorkerId,
     contract::{Report, Reported, store::Each},
 };
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{
@@ -22,12 +23,27 @@ use crate::{
     sql::ReportBody,
 };
 
+const ACTION: &str = "take reports";
+
+/// Takes the reports that their leases allow.
+const TAKE: &str = "
+    WITH at AS MATERIALIZED (
+        SELECT coalesce($5::timestamptz, clock_timestamp()) AS now
+    )
+    UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = (SELECT now FROM at),
+        updated_at = (SELECT now FROM at), lease_until = NULL
+    FROM (SELECT unnest($1::uuid[]) AS job, unnest($2::text[]) AS worker, unnest($3::bigint[]) AS token,
+              unnest($4::text[]) AS body, unnest($6::bigint[]) AS n ORDER BY job, n) AS new
+    WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
+      AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > (SELECT now FROM at)
+    RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token, (SELECT now FROM at) AS now,
+        (SELECT name FROM server_run) AS run";
+
 pub(super) async fn report(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
     again(|| report_once(core, reports)).await
 }
 
 async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
-    let mut write = core.write("take reports").await?;
     let mut answers = Answers::of(reports.len());
     let (mut jobs, mut workers, mut tokens, mut bodies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for report in reports {
@@ -36,18 +52,17 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         tokens.push(report.proof.token.map(|token| token.0));
         bodies.push(json!(body_of(report)).to_string());
     }
-    let query = sqlx::query(
-        "UPDATE jobs SET status = 'SUBMITTED', report = new.body::json, reported_at = $5, updated_at = $5, lease_until = NULL
-         FROM (SELECT unnest($1::uuid[]) AS job, unnest($2::text[]) AS worker, unnest($3::bigint[]) AS token,
-                   unnest($4::text[]) AS body, unnest($6::bigint[]) AS n ORDER BY job, n) AS new
-         WHERE jobs.id = new.job AND status = 'IN_PROGRESS' AND worker_id = new.worker
-           AND (lease_token = new.token OR (new.token IS NULL AND door = 'remote')) AND lease_until > $5
-         RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token",
-    );
     let places: Vec<i64> = (1..).take(reports.len()).collect();
-    let query = query.bind(jobs).bind(workers).bind(tokens).bind(bodies).bind(write.now).bind(places);
+    let take = |now: Option<DateTime<Utc>>| {
+        sqlx::query(TAKE).bind(&jobs).bind(&workers).bind(&tokens).bind(&bodies).bind(now).bind(&places)
+    };
+    let (write, rows) = core.write_by(ACTION, take).await?;
+    let mut write = match write {
+        Some(write) => write,
+        None => core.write(ACTION).await?,
+    };
     let mut taken = Vec::new();
-    for row in write.rows(query).await? {
+    for row in rows {
         let named = Named::new("job", &row);
         let about = About {
             job: JobId::from_uuid(named.get("id")?),
