@@ -28,6 +28,12 @@ impl Turn {
     pub(super) fn end(&self) {
         drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+
+    /// The same, as something to do while the disk is waited for.
+    pub(super) async fn ended(&self) -> Result<(), StoreError> {
+        self.end();
+        Ok(())
+    }
 }
 
 impl<I: Send + Sync + 'static, O: Send + 'static> Join<I, O> {

@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use super::{
     super::{
         Core,
+        join::Turn,
         marks::Scan,
         row::{Named, each},
         value,
@@ -25,7 +26,7 @@ use crate::facts::{facts_of_all, groups};
 const ACTION: &str = "claim jobs";
 
 /// Claims for many workers in one transaction. Jobs that another transaction is claiming are passed over.
-pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
+pub(super) async fn claim_any(core: &Core, claims: &[Claim], turn: &Turn) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let groups = by_models(claims);
     // Most idle workers find nothing: it is not worth a transaction.
     let models = models_of(&groups);
@@ -39,7 +40,7 @@ pub(super) async fn claim_any(core: &Core, claims: &[Claim]) -> Result<Each<Vec<
         return Ok(claims.iter().map(|_| Ok(Vec::new())).collect());
     }
     let begin = marks.into_iter().min().unwrap_or_default();
-    again(|| claim_once(core, claims, &groups, begin)).await
+    again(|| claim_once(core, claims, &groups, begin, turn)).await
 }
 
 /// Claims this very job.
@@ -192,6 +193,7 @@ async fn claim_once(
     claims: &[Claim],
     groups: &BTreeMap<Vec<i32>, Vec<usize>>,
     begin: i64,
+    turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let mut groups: Vec<_> = groups.iter().map(|(models, items)| Group::of(claims, models, items)).collect();
     let Some(last) = groups.pop() else { return Ok(claims.iter().map(|_| Ok(Vec::new())).collect()) };
@@ -206,7 +208,7 @@ async fn claim_once(
         taken.extend(group.claim(&mut write, begin).await?);
     }
     leave_trail(&mut write, &taken).await?;
-    commit(write, claims.len(), taken).await
+    commit(write, claims.len(), taken, turn).await
 }
 
 /// Claims within a verb that is under way: jobs, each with the claim that gets it.
@@ -229,8 +231,9 @@ pub(super) async fn commit(
     write: Write<'_>,
     claims: usize,
     taken: Vec<Taken>,
+    turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    write.commit().await?;
+    write.commit_and(turn.ended()).await?;
     let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims).collect();
     for Taken { claim, job, prd } in taken {
         if let Some(answer) = answers.get_mut(claim) {
@@ -303,7 +306,7 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Cla
         .bind(value::after(now, claim.lease));
     let begun = each(&write.rows(query).await?, |row| taken(row, 0, claim, now))?;
     leave_trail(&mut write, &begun).await?;
-    commit(write, 1, begun).await?.pop().unwrap_or_else(|| Ok(Vec::new()))
+    commit(write, 1, begun, &Turn::default()).await?.pop().unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Locks the job, or says why it cannot be claimed.

@@ -11,6 +11,7 @@ use aura_core::{
 use super::{
     super::{
         Core,
+        join::Turn,
         marks::Scan,
         row::Named,
         value,
@@ -61,7 +62,7 @@ async fn dispatch_once(
             write.all_taken_again();
         }
     }
-    let claimed = claim::commit(write, claims.len(), taken).await?;
+    let claimed = claim::commit(write, claims.len(), taken, &Turn::default()).await?;
     Ok(Dispatched { assigned: answers.all()?, claimed })
 }
 

@@ -62,9 +62,13 @@ impl Joins {
             submit: Join::in_turns(Arc::clone(core), |core, items, turn| {
                 Box::pin(async move { submit::submit(core, items, &turn).await })
             }),
-            claim: Join::of(Arc::clone(core), |core, items| Box::pin(claim::claim_any(core, items))),
+            claim: Join::in_turns(Arc::clone(core), |core, items, turn| {
+                Box::pin(async move { claim::claim_any(core, items, &turn).await })
+            }),
             heartbeat: Join::of(Arc::clone(core), |core, items| Box::pin(lease::heartbeat(core, items))),
-            report: Join::of(Arc::clone(core), |core, items| Box::pin(report::report(core, items))),
+            report: Join::in_turns(Arc::clone(core), |core, items, turn| {
+                Box::pin(async move { report::report(core, items, &turn).await })
+            }),
             artifacts: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::add_artifacts(core, items))),
             judge: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::judge(core, items))),
             settle: Join::of(Arc::clone(core), |core, items| Box::pin(settle::settle(core, items))),
@@ -162,7 +166,8 @@ impl JobStore for PgStore {
         match claim.wanted {
             Wanted::Any { .. } if self.is_joined() => self.joins.claim.one(claim.clone()).await,
             Wanted::Any { .. } => {
-                let mut answers = Box::pin(claim::claim_any(&self.core, std::slice::from_ref(claim))).await?;
+                let mut answers =
+                    Box::pin(claim::claim_any(&self.core, std::slice::from_ref(claim), &Turn::default())).await?;
                 answers.pop().unwrap_or_else(|| Ok(Vec::new()))
             }
             Wanted::Job(id) => Box::pin(claim::claim_job(&self.core, claim, id)).await,
@@ -182,7 +187,7 @@ impl JobStore for PgStore {
     async fn report(&self, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
         match reports {
             [one] if self.is_joined() => Ok(vec![self.joins.report.one(one.clone()).await]),
-            many => Box::pin(report::report(&self.core, many)).await,
+            many => Box::pin(report::report(&self.core, many, &Turn::default())).await,
         }
     }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{
     super::{
         Core,
+        join::Turn,
         row::{Named, each},
         write::{Answers, Write, again},
     },
@@ -39,11 +40,11 @@ const TAKE: &str = "
     RETURNING new.n, jobs.id, prd_id, assigned_model, attempt, lease_token, (SELECT now FROM at) AS now,
         (SELECT name FROM server_run) AS run";
 
-pub(super) async fn report(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
-    again(|| report_once(core, reports)).await
+pub(super) async fn report(core: &Core, reports: &[Report], turn: &Turn) -> Result<Each<Reported>, StoreError> {
+    again(|| report_once(core, reports, turn)).await
 }
 
-async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, StoreError> {
+async fn report_once(core: &Core, reports: &[Report], turn: &Turn) -> Result<Each<Reported>, StoreError> {
     let mut answers = Answers::of(reports.len());
     let (mut jobs, mut workers, mut tokens, mut bodies) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for report in reports {
@@ -83,7 +84,7 @@ async fn report_once(core: &Core, reports: &[Report]) -> Result<Each<Reported>, 
         let Some(report) = reports.get(item) else { continue };
         answers.set(item, repeated(report, known.get(&report.proof.job)));
     }
-    write.commit().await?;
+    write.commit_and(turn.ended()).await?;
     answers.all()
 }
 

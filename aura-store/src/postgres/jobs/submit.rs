@@ -86,11 +86,8 @@ async fn submit_new_ones(
     write.has_head(head);
     write.trail = trail;
     prds.iter().for_each(|record| count(&mut write, record));
-    let (now, end) = (write.now, async {
-        turn.end();
-        Ok(())
-    });
-    write.commit_and(end).await?;
+    let now = write.now;
+    write.commit_and(turn.ended()).await?;
     Ok(Some(prds.iter().map(|record| Ok(submitted(record, now))).collect()))
 }
 
