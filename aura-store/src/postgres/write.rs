@@ -77,23 +77,25 @@ impl Core {
         Ok(write)
     }
 
-    /// Begins a verb that writes by a statement of its own, which is given the moment or takes it: its rows say it then, `now`, with the
-    /// server's run, `run`. Where there is no row there may be no verb.
+    /// Begins a verb that writes by a statement of its own, which is given the moment or else takes it: its rows say it then, `now`,
+    /// with the server's run, `run`.
     pub(super) async fn write_by<'q>(
         &self,
         action: &'static str,
         first: impl Fn(Option<DateTime<Utc>>) -> Statement<'q>,
-    ) -> Result<(Option<Write<'_>>, Vec<PgRow>), StoreError> {
-        if self.term.is_none() {
-            let (write, rows) = self.write_from(action, first(self.given_now())).await?;
-            // Who names the run has others wait, and must not hold anything they may want.
-            if write.as_ref().is_none_or(|write| write.server_run.is_some()) {
+    ) -> Result<(Write<'_>, Vec<PgRow>), StoreError> {
+        if self.term.is_none()
+            && let (Some(write), rows) = self.write_from(action, first(self.given_now())).await?
+        {
+            if write.server_run.is_some() {
                 return Ok((write, rows));
             }
+            // Who names the run has others wait, and must not hold anything they may want.
+            write.tx.rollback().await.map_err(failed(action))?;
         }
         let mut write = self.write(action).await?;
         let rows = write.rows(first(Some(write.now))).await?;
-        Ok((Some(write), rows))
+        Ok((write, rows))
     }
 
     /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, and the server's run, `run`; without a row
@@ -105,7 +107,10 @@ impl Core {
     ) -> Result<(Option<Write<'_>>, Vec<PgRow>), StoreError> {
         let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
         let rows = first.persistent(!self.pooled).fetch_all(&mut *tx).await.map_err(failed(action))?;
-        let Some(row) = rows.first() else { return Ok((None, rows)) };
+        let Some(row) = rows.first() else {
+            tx.rollback().await.map_err(failed(action))?;
+            return Ok((None, rows));
+        };
         let now = match self.given_now() {
             Some(now) => now,
             None => value::micros(row.try_get("now").map_err(failed(action))?),

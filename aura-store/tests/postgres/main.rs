@@ -10,6 +10,7 @@
 
 mod atomic;
 mod by_hand;
+mod claims;
 mod faults;
 mod hr;
 mod locks;

@@ -198,11 +198,7 @@ async fn claim_once(
     let mut groups: Vec<_> = groups.iter().map(|(models, items)| Group::of(claims, models, items)).collect();
     let Some(last) = groups.pop() else { return Ok(claims.iter().map(|_| Ok(Vec::new())).collect()) };
     let from = last.from(core, begin);
-    let (write, rows) = core.write_by(ACTION, |now| last.take(now, 0, from)).await?;
-    let mut write = match write {
-        Some(write) => write,
-        None => core.write(ACTION).await?,
-    };
+    let (mut write, rows) = core.write_by(ACTION, |now| last.take(now, 0, from)).await?;
     let mut taken = last.taken(&mut write, &rows, from, begin).await?;
     for group in groups {
         taken.extend(group.claim(&mut write, begin).await?);
@@ -234,13 +230,15 @@ pub(super) async fn commit(
     turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     write.commit_and(turn.ended()).await?;
-    let mut answers: Vec<Vec<ClaimedJob>> = std::iter::repeat_with(Vec::new).take(claims).collect();
+    let mut answers: Each<Vec<ClaimedJob>> = (0..claims).map(|_| Ok(Vec::new())).collect();
     for Taken { claim, job, prd } in taken {
-        if let Some(answer) = answers.get_mut(claim) {
-            answer.push(ClaimedJob { job, prd: prd? });
+        match (answers.get_mut(claim), prd) {
+            (Some(Ok(claimed)), Ok(prd)) => claimed.push(ClaimedJob { job, prd }),
+            (Some(answer), Err(error)) => *answer = Err(error),
+            _ => {}
         }
     }
-    Ok(answers.into_iter().map(Ok).collect())
+    Ok(answers)
 }
 
 /// Takes the oldest jobs of these models whose place is behind `$7`, one for each slot. Jobs of held models are passed over. A lease

@@ -57,11 +57,7 @@ async fn report_once(core: &Core, reports: &[Report], turn: &Turn) -> Result<Eac
     let take = |now: Option<DateTime<Utc>>| {
         sqlx::query(TAKE).bind(&jobs).bind(&workers).bind(&tokens).bind(&bodies).bind(now).bind(&places)
     };
-    let (write, rows) = core.write_by(ACTION, take).await?;
-    let mut write = match write {
-        Some(write) => write,
-        None => core.write(ACTION).await?,
-    };
+    let (mut write, rows) = core.write_by(ACTION, take).await?;
     let mut taken = Vec::new();
     for row in rows {
         let named = Named::new("job", &row);
