@@ -47,11 +47,11 @@ pub(crate) async fn run(server: &PrivatePostgres) {
         slowest = slowest.min(life::lives(&orchestra, JOBS).await);
         jobs += JOBS;
     }
-    let last = life::lives(&orchestra, JOBS).await;
+    let took = since.elapsed().as_secs_f64();
+    let last = median(&orchestra).await;
     println!(
-        "behind a transaction of {:.0} s ({jobs} jobs): {last:.0} a second at its end, {:.2} of the {before:.0} before it; \
+        "behind a transaction of {took:.0} s ({jobs} jobs): {last:.0} a second at its end, {:.2} of the {before:.0} before it; \
          slowest {slowest:.0}",
-        since.elapsed().as_secs_f64(),
         last / before,
     );
     orchestra.stop().await;

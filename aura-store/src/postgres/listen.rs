@@ -24,8 +24,10 @@ use super::{Core, error::is_cut};
 /// How often somebody who waits looks whether another node wrote: with LISTEN as a backstop, and without.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_UNTOLD: Duration = Duration::from_millis(250);
-/// The shortest time between two notifications: what is written in between is told by the next one.
+/// The shortest time between two notifications: what is written in between is told by the next one. It grows while there is always
+/// something to tell: each costs a transaction here, and a wake-up of every node.
 const GAP: Duration = Duration::from_millis(5);
+const LONGEST_GAP: Duration = Duration::from_millis(20);
 /// How long to wait before listening again after the connection was lost.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -131,6 +133,7 @@ impl NewsDesk {
 
 /// Sends a notification for what this node wrote, in a transaction of its own that waits for no disk.
 async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: watch::Receiver<bool>) {
+    let mut gap = GAP;
     loop {
         tokio::select! {
             changed = written.changed() => if changed.is_err() { return },
@@ -142,7 +145,9 @@ async fn tell(core: Weak<Core>, mut written: watch::Receiver<i64>, mut stopped: 
             tracing::debug!(%error, "other nodes could not be told and will find out by themselves");
         }
         drop(core);
-        tokio::time::sleep(GAP).await;
+        tokio::time::sleep(gap).await;
+        let is_more = written.has_changed().unwrap_or(false);
+        gap = if is_more { LONGEST_GAP.min(2 * gap) } else { GAP };
     }
 }
 
