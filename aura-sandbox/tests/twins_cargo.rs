@@ -213,9 +213,10 @@ async fn honest_work_is_told_apart_and_never_accused() {
 
 #[tokio::test]
 async fn partly_right_work_is_told_apart_test_by_test() {
+    // What it answers wrongly no twin expects: a twin's number is near the right one, or small, and its letter is a letter.
     let bad = GOOD
-        .replace("a + b }", "if a < 5 { a + b } else { 0 } }")
-        .replace("text.chars().next()", "text.chars().last()")
+        .replace("a + b }", "if a < 5 { a + b } else { -1000 - a } }")
+        .replace("text.chars().next()", "text.chars().next().map(|_| '#')")
         .replace("divided by nothing", "no");
     let report = run(&suite(), &bad).await;
     let failed: Vec<&str> = report
