@@ -27,6 +27,9 @@ use super::{
 /// A statement with its values.
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
+/// The moment, and the server's run.
+const MOMENT: &str = "SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run";
+
 /// How often a transaction is run again when another one was in its way.
 const TRIES: u32 = 5;
 
@@ -68,11 +71,14 @@ impl Core {
     /// Begins a verb that writes; `action` completes the sentence "the store failed to …".
     pub(super) async fn write(&self, action: &'static str) -> Result<Write<'_>, StoreError> {
         let query = match &self.term {
-            None => sqlx::query("SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run"),
+            None => sqlx::query(MOMENT),
             Some(term) => duties::within_term(term, self.given_now()),
         };
-        let (write, _) = self.write_from(action, query).await?;
+        let (write, _) = self.write_from(action, None, query).await?;
         let mut write = write.ok_or_else(|| self.is_over())?;
+        if let Some(now) = self.given_now() {
+            write.now = now;
+        }
         write.name_run().await?;
         Ok(write)
     }
@@ -84,9 +90,17 @@ impl Core {
         action: &'static str,
         first: impl Fn(Option<DateTime<Utc>>) -> Statement<'q>,
     ) -> Result<(Write<'_>, Vec<PgRow>), StoreError> {
-        if self.term.is_none()
-            && let (Some(write), rows) = self.write_from(action, first(self.given_now())).await?
-        {
+        if self.term.is_none() {
+            let given = self.given_now();
+            let (mut tx, rows) = self.begin_by(action, first(given)).await?;
+            let write = match rows.first() {
+                Some(row) => self.written(action, given, tx, row)?,
+                None => {
+                    let query = sqlx::query(MOMENT).persistent(!self.pooled);
+                    let row = query.fetch_one(&mut *tx).await.map_err(failed(action))?;
+                    self.written(action, given, tx, &row)?
+                }
+            };
             if write.server_run.is_some() {
                 return Ok((write, rows));
             }
@@ -98,27 +112,47 @@ impl Core {
         Ok((write, rows))
     }
 
-    /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, and the server's run, `run`; without a row
-    /// there is no verb.
+    /// Begins a verb that writes by its first statement, whose rows say the moment, `now`, unless it is given, and the server's run,
+    /// `run`; without a row there is no verb.
     pub(super) async fn write_from(
         &self,
         action: &'static str,
+        given: Option<DateTime<Utc>>,
         first: Statement<'_>,
     ) -> Result<(Option<Write<'_>>, Vec<PgRow>), StoreError> {
-        let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
-        let rows = first.persistent(!self.pooled).fetch_all(&mut *tx).await.map_err(failed(action))?;
+        let (tx, rows) = self.begin_by(action, first).await?;
         let Some(row) = rows.first() else {
             tx.rollback().await.map_err(failed(action))?;
             return Ok((None, rows));
         };
-        let now = match self.given_now() {
+        Ok((Some(self.written(action, given, tx, row)?), rows))
+    }
+
+    async fn begin_by(
+        &self,
+        action: &'static str,
+        first: Statement<'_>,
+    ) -> Result<(Transaction<'static, Postgres>, Vec<PgRow>), StoreError> {
+        let mut tx = begin(&self.pool, &self.begin_write).await.map_err(failed(action))?;
+        let rows = first.persistent(!self.pooled).fetch_all(&mut *tx).await.map_err(failed(action))?;
+        Ok((tx, rows))
+    }
+
+    /// The verb in this transaction, whose moment and server's run the row says.
+    fn written(
+        &self,
+        action: &'static str,
+        given: Option<DateTime<Utc>>,
+        tx: Transaction<'static, Postgres>,
+        row: &PgRow,
+    ) -> Result<Write<'_>, StoreError> {
+        let now = match given {
             Some(now) => now,
             None => value::micros(row.try_get("now").map_err(failed(action))?),
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        let write = Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run };
-        Ok((Some(write), rows))
+        Ok(Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run })
     }
 }
 

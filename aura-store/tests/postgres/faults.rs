@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use aura_core::contract::{
-    AuditStore, JobStore, ModelStore,
-    store::{Assignment, NewPrdRecord},
+use aura_core::{
+    JobStatus,
+    contract::{
+        AuditStore, JobStore, ModelStore,
+        store::{Assignment, NewPrdRecord},
+    },
 };
 use aura_testbed::{PrivatePostgres, ProcessTree};
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use crate::scene::{Scene, new_prd};
+use crate::scene::{Scene, new_prd, report};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_the_server_was_killed_and_the_store_goes_on() {
@@ -104,15 +107,7 @@ async fn what_waited_for_a_disk_that_crashed_is_not_acknowledged_by_the_server_t
     let scene = Scene::of(store, url);
     // The run of the server has its name.
     scene.prd(1).await;
-    // Nothing reaches the disk but what is waited for.
-    let writer = scene.number("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'").await;
-    ProcessTree::of(u32::try_from(writer).unwrap()).halt().unwrap();
-    // Who waits for the disk waits for a standby that never comes: the flush is under way for as long as we like.
-    scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
-    scene.sql("SELECT pg_reload_conf()").await.unwrap();
-    scene
-        .until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'")
-        .await;
+    nothing_reaches_the_disk(&scene).await;
     let submit = |record: NewPrdRecord| {
         let store = scene.store.clone();
         // Two in a batch are not joined with others.
@@ -129,14 +124,70 @@ async fn what_waited_for_a_disk_that_crashed_is_not_acknowledged_by_the_server_t
     sqlx::query("SELECT seq FROM lock_audit_head()").fetch_one(&mut *lock).await.unwrap();
     let third = submit(new_prd(1));
     scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
-    server.kill9().unwrap();
-    std::fs::write(server.socket_folder().join("data/postgresql.auto.conf"), "").unwrap();
-    server.start_again().unwrap();
+    crash(&server);
     assert!(first.await.unwrap().is_err());
     assert!(third.await.unwrap().is_err());
     let answer = second.await.unwrap();
     let kept = scene.store.prds(&[record.id]).await.unwrap().len();
     assert!(answer.is_err() || kept == 1, "acknowledged, and gone: {answer:?}");
+}
+
+/// Until the server dies, nothing reaches its disk but what is waited for, and who waits for that waits for a standby that never
+/// comes: the flush is under way for as long as we like.
+async fn nothing_reaches_the_disk(scene: &Scene) {
+    let writer = scene.number("SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'").await;
+    ProcessTree::of(u32::try_from(writer).unwrap()).halt().unwrap();
+    scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
+    scene.sql("SELECT pg_reload_conf()").await.unwrap();
+    scene
+        .until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'")
+        .await;
+}
+
+/// Kills the server and starts it again; nobody is waited for any more.
+fn crash(server: &PrivatePostgres) {
+    server.kill9().unwrap();
+    std::fs::write(server.socket_folder().join("data/postgresql.auto.conf"), "").unwrap();
+    server.start_again().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_sent_again_waits_for_the_disk_with_the_first_one() {
+    let server = PrivatePostgres::builder().durable().start().unwrap();
+    let url = server.create_database().unwrap();
+    let store = aura_store::PgStore::builder(&url).connections(4).without_listen().open().await.unwrap();
+    let scene = Scene::of(store, url);
+    let proof = scene.in_progress(&scene.model("m").await).await;
+    nothing_reaches_the_disk(&scene).await;
+    let send = || {
+        let (store, report) = (scene.store.clone(), report(&proof));
+        tokio::spawn(async move { store.report(&[report]).await })
+    };
+    // Somebody's flush is under way, and the next one begins when it has ended. Two in a batch are not joined with others.
+    let store = scene.store.clone();
+    let others = tokio::spawn(async move { store.submit(&[new_prd(1), new_prd(1)]).await });
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
+    // The first one finds somebody at the end of the log, so it commits without the disk and waits for it afterwards.
+    let mut lock = scene.hand.begin().await.unwrap();
+    sqlx::query("SELECT seq FROM lock_audit_head()").fetch_one(&mut *lock).await.unwrap();
+    let first = send();
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
+    lock.rollback().await.unwrap();
+    scene.until("SELECT count(*) FROM jobs WHERE status = 'SUBMITTED'").await;
+    let before = scene.number("SELECT (extract(epoch FROM clock_timestamp()) * 1e6)::bigint").await;
+    let second = send();
+    let committed = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND state = 'idle'
+             AND query_start > to_timestamp({before} / 1e6)"
+    );
+    scene.until(&committed).await;
+    crash(&server);
+    let [first, answer] = [first, second].map(|sent| async { sent.await.unwrap()?.remove(0) });
+    assert!(first.await.is_err() && others.await.unwrap().is_err());
+    // Another node looks, all of whose connections are new.
+    let job = scene.node().await.job(proof.job).await.unwrap().unwrap();
+    let answer = answer.await;
+    assert!(answer.is_err() || job.state.status() == JobStatus::Submitted, "acknowledged, and gone: {answer:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Claiming: workers take assigned jobs under fresh leases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, JobStatus, Prd, StoreError,
+    Action, Actor, Job, JobId, JobState, JobStatus, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
 };
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use super::{
         Core,
         join::Turn,
         marks::Scan,
-        row::{Named, each},
+        row::Named,
         value,
         write::{Statement, Write, again},
     },
@@ -101,9 +101,8 @@ impl<'c> Group<'c> {
         core.frontier.from(self.models).max(begin)
     }
 
-    /// Takes the oldest jobs behind `from`, for the claims that are left when the first slots are `taken`.
-    fn take(&self, now: Option<DateTime<Utc>>, taken: usize, from: i64) -> Statement<'_> {
-        let slots = self.slots.get(taken..).unwrap_or_default();
+    /// Takes the oldest jobs behind `from` for these slots.
+    fn take<'q>(&'q self, now: Option<DateTime<Utc>>, slots: &'q [i32], from: i64) -> Statement<'q> {
         sqlx::query(TAKE)
             .bind(now)
             .bind(self.models)
@@ -116,48 +115,68 @@ impl<'c> Group<'c> {
 
     async fn claim(&self, write: &mut Write<'_>, begin: i64) -> Result<Vec<Taken>, StoreError> {
         let from = self.from(write.core, begin);
-        let rows = write.rows(self.take(Some(write.now), 0, from)).await?;
-        self.taken(write, &rows, from, begin).await
+        let rows = write.rows(self.take(Some(write.now), &self.slots, from)).await?;
+        self.taken(write, rows, from, begin).await
     }
 
     /// What was taken behind `from`. There may be jobs that came back before it: with less found than wanted they are looked for.
     async fn taken(
         &self,
         write: &mut Write<'_>,
-        rows: &[PgRow],
+        rows: Vec<PgRow>,
         from: i64,
         begin: i64,
     ) -> Result<Vec<Taken>, StoreError> {
         let wanted = self.slots.len();
         let mut found = self.read(rows, write.now)?;
         if found.len() < wanted && from > begin {
-            let more = write.rows(self.take(Some(write.now), found.len(), begin)).await?;
-            found.extend(self.read(&more, write.now)?);
+            let more = write.rows(self.take(Some(write.now), &self.slots_without(&found), begin)).await?;
+            found.extend(self.read(more, write.now)?);
         }
-        let last = found.iter().map(|(seq, _)| *seq).max();
+        let last = found.iter().map(|found| found.seq).max();
         write.core.frontier.reached(self.models, last.filter(|_| found.len() == wanted));
-        Ok(found.into_iter().map(|(_, taken)| taken).collect())
+        Ok(found.into_iter().map(|found| found.taken).collect())
     }
 
-    /// Each with its place in the queue, the oldest first.
-    fn read(&self, rows: &[PgRow], now: DateTime<Utc>) -> Result<Vec<(i64, Taken)>, StoreError> {
-        let mut found = each(rows, |row| {
-            let named = Named::new("job", row);
-            let Some((item, claim)) = self.claims.get(record::item(row)?) else {
+    /// What is wanted still.
+    fn slots_without(&self, found: &[Found]) -> Vec<i32> {
+        let mut got = HashMap::<i32, usize>::new();
+        for Found { slot, .. } in found {
+            *got.entry(*slot).or_default() += 1;
+        }
+        let is_left = |slot: &i32| match got.get_mut(slot) {
+            Some(got) if *got > 0 => {
+                *got -= 1;
+                false
+            }
+            _ => true,
+        };
+        self.slots.iter().copied().filter(is_left).collect()
+    }
+
+    /// The jobs of these rows, the oldest first.
+    fn read(&self, rows: Vec<PgRow>, now: DateTime<Utc>) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let named = Named::new("job", &row);
+            let (seq, place) = (named.get("seq")?, record::item(&row)?);
+            let (Some((item, claim)), Ok(slot)) = (self.claims.get(place), i32::try_from(place + 1)) else {
                 return Err(named.corrupt("n", "is no claim's"));
             };
-            Ok((named.get("seq")?, taken(row, *item, claim, now)?))
-        })?;
-        found.sort_by_key(|(seq, _)| *seq);
+            found.push(Found { seq, slot, taken: Taken::of(row, *item, claim, now)? });
+        }
+        found.sort_by_key(|found| found.seq);
         Ok(found)
     }
 }
 
-/// A row of a job that was claimed at this moment, with its PRD.
-pub(super) fn taken(row: &PgRow, item: usize, claim: &Claim, now: DateTime<Utc>) -> Result<Taken, StoreError> {
-    let job = record::claimed(row, claim, now)?;
-    let prd = record::prd_of(row, &job);
-    Ok(Taken { claim: item, job, prd })
+/// A job that was found in the queue.
+struct Found {
+    /// Its place there.
+    seq: i64,
+    /// The slot that it was taken for.
+    slot: i32,
+    taken: Taken,
 }
 
 /// What a claim sets, behind a list of jobs `taken (job, worker, door, ends, token)`; the moment is the one of `at`.
@@ -173,9 +192,11 @@ pub(super) use goes_in_progress;
 /// What was asked for by the PRDs of jobs that were `begun`; it never changes.
 macro_rules! with_their_prds {
     () => {
-        "SELECT begun.*, prds.request, prds.created_at AS asked_at, prds.jobs,
-             (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id) AS verdict
-         FROM begun LEFT JOIN prds ON prds.id = begun.prd_id "
+        "SELECT begun.*, asked.* FROM begun LEFT JOIN LATERAL (
+             SELECT request, created_at AS asked_at, jobs,
+                 (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id) AS verdict
+             FROM prds WHERE prds.id = begun.prd_id OFFSET 0
+         ) AS asked ON true "
     };
 }
 pub(super) use with_their_prds;
@@ -184,8 +205,15 @@ pub(super) use with_their_prds;
 pub(super) struct Taken {
     pub(super) claim: usize,
     pub(super) job: Job,
-    /// One that cannot be read keeps nobody from taking the job: it would stay in everybody's way.
-    pub(super) prd: Result<Prd, StoreError>,
+    /// Where its PRD is, which is read when the job is taken for good: it may be large, and others must not wait for that.
+    row: PgRow,
+}
+
+impl Taken {
+    /// A row of a job that was claimed at this moment.
+    pub(super) fn of(row: PgRow, item: usize, claim: &Claim, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        Ok(Self { claim: item, job: record::claimed(&row, claim, now)?, row })
+    }
 }
 
 async fn claim_once(
@@ -198,8 +226,8 @@ async fn claim_once(
     let mut groups: Vec<_> = groups.iter().map(|(models, items)| Group::of(claims, models, items)).collect();
     let Some(last) = groups.pop() else { return Ok(claims.iter().map(|_| Ok(Vec::new())).collect()) };
     let from = last.from(core, begin);
-    let (mut write, rows) = core.write_by(ACTION, |now| last.take(now, 0, from)).await?;
-    let mut taken = last.taken(&mut write, &rows, from, begin).await?;
+    let (mut write, rows) = core.write_by(ACTION, |now| last.take(now, &last.slots, from)).await?;
+    let mut taken = last.taken(&mut write, rows, from, begin).await?;
     for group in groups {
         taken.extend(group.claim(&mut write, begin).await?);
     }
@@ -231,11 +259,21 @@ pub(super) async fn commit(
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     write.commit_and(turn.ended()).await?;
     let mut answers: Each<Vec<ClaimedJob>> = (0..claims).map(|_| Ok(Vec::new())).collect();
-    for Taken { claim, job, prd } in taken {
-        match (answers.get_mut(claim), prd) {
+    let mut unread = Vec::new();
+    for Taken { claim, job, row } in taken {
+        match (answers.get_mut(claim), record::prd_of(&row, &job)) {
             (Some(Ok(claimed)), Ok(prd)) => claimed.push(ClaimedJob { job, prd }),
-            (Some(answer), Err(error)) => *answer = Err(error),
+            (_, Err(error)) => unread.push((claim, error)),
             _ => {}
+        }
+    }
+    // Who got nothing else is told; the others have work to do. The job waits for the end of its lease.
+    for (claim, error) in unread {
+        tracing::warn!(%error, "a job was claimed whose PRD cannot be read");
+        if let Some(answer) = answers.get_mut(claim)
+            && answer.as_ref().is_ok_and(Vec::is_empty)
+        {
+            *answer = Err(error);
         }
     }
     Ok(answers)
@@ -302,7 +340,8 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Cla
         .bind(claim.worker.as_str())
         .bind(door_word(claim.door))
         .bind(value::after(now, claim.lease));
-    let begun = each(&write.rows(query).await?, |row| taken(row, 0, claim, now))?;
+    let rows = write.rows(query).await?;
+    let begun = rows.into_iter().map(|row| Taken::of(row, 0, claim, now)).collect::<Result<Vec<_>, _>>()?;
     leave_trail(&mut write, &begun).await?;
     commit(write, 1, begun, &Turn::default()).await?.pop().unwrap_or_else(|| Ok(Vec::new()))
 }

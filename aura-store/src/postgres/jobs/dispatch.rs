@@ -173,9 +173,10 @@ async fn begin_at_once(
         let (Some(assignment), Some(claim)) = (assignments.get(item), claims.get(place)) else {
             return Err(named.corrupt("item", "is nobody's"));
         };
-        let taken = claim::taken(&row, place, claim, now)?;
+        let name: String = named.get("name")?;
+        let taken = Taken::of(row, place, claim, now)?;
         let before = About { attempt: taken.job.attempt.saturating_sub(1), ..About::from(&taken.job) };
-        assign::note(write, assignment, before, &named.get::<String>("name")?);
+        assign::note(write, assignment, before, &name);
         answers.set(item, Ok(()));
         begun.push(taken);
     }

@@ -16,12 +16,16 @@ const LOOK_BACK: Duration = Duration::from_secs(1);
 pub(in crate::postgres) struct Frontier(Mutex<HashMap<Vec<i32>, (i64, Instant)>>);
 
 impl Frontier {
-    /// Behind which place the next claim begins.
+    /// Behind which place the next claim begins. Who is told to begin at the oldest job looks back for all.
     pub(super) fn from(&self, models: &[i32]) -> i64 {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.get(models) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.get_mut(models) {
             Some((place, looked_back)) if looked_back.elapsed() < LOOK_BACK => *place,
-            _ => 0,
+            Some((_, looked_back)) => {
+                *looked_back = Instant::now();
+                0
+            }
+            None => 0,
         }
     }
 
@@ -30,12 +34,7 @@ impl Frontier {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match (held.get_mut(models), place) {
             (_, None) => drop(held.remove(models)),
-            (Some((there, looked_back)), Some(place)) => {
-                if looked_back.elapsed() >= LOOK_BACK {
-                    *looked_back = Instant::now();
-                }
-                *there = place;
-            }
+            (Some((there, _)), Some(place)) => *there = place,
             (None, Some(place)) => drop(held.insert(models.to_vec(), (place, Instant::now()))),
         }
     }

@@ -80,8 +80,14 @@ async fn report_once(core: &Core, reports: &[Report], turn: &Turn) -> Result<Eac
         let Some(report) = reports.get(item) else { continue };
         answers.set(item, repeated(report, known.get(&report.proof.job)));
     }
+    let run = write.server_run;
     write.commit_and(turn.ended()).await?;
-    answers.all()
+    let answers = answers.all()?;
+    // What was taken before may not be on the disk yet, and its worker forgets it now.
+    if answers.iter().flatten().any(|reported| reported.repeated) {
+        core.durable(run, None).await?;
+    }
+    Ok(answers)
 }
 
 /// Leaves an entry for all that was handed in of one claim with the same success, by model and attempt.

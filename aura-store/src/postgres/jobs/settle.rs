@@ -46,8 +46,14 @@ async fn settle_once(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, St
         );
         write.run(query.bind(known.into_iter().collect::<Vec<_>>())).await?;
     }
+    let run = write.server_run;
     write.commit().await?;
-    answers.all()
+    let answers = answers.all()?;
+    // What was there before may not be on the disk yet.
+    if answers.iter().flatten().any(|is_new| !is_new) {
+        core.durable(run, None).await?;
+    }
+    Ok(answers)
 }
 
 /// What the audit log says of a verdict.

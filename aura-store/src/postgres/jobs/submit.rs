@@ -76,8 +76,9 @@ async fn submit_new_ones(
     let mut trail = Trail::default();
     prds.iter().for_each(|record| leave_trail(&mut trail, record));
     // Where many come at the same time the next ones wait for the end of this turn.
-    let statement = new.statement(NEW_ONES, core.given_now()).bind(prds.len() == 1);
-    let (write, mut rows) = core.write_from(ACTION, statement).await?;
+    let given = core.given_now();
+    let statement = new.statement(NEW_ONES, given).bind(prds.len() == 1);
+    let (write, mut rows) = core.write_from(ACTION, given, statement).await?;
     let (Some(mut write), Some(head)) = (write, rows.pop()) else { return Ok(None) };
     if write.server_run.is_none() {
         // Who names the run has others wait, and must not hold the end of the log meanwhile.
@@ -106,8 +107,14 @@ async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted
     let rows = write.rows(new.statement(ANY, Some(now))).await?;
     made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
     answer_known(&mut write, prds, &mut answers).await?;
+    let run = write.server_run;
     write.commit().await?;
-    answers.all()
+    let answers = answers.all()?;
+    // What was there before may not be on the disk yet.
+    if answers.iter().flatten().any(|submitted| !submitted.created) {
+        core.durable(run, None).await?;
+    }
+    Ok(answers)
 }
 
 /// Answers the items that were stored, and notes what goes with them.
