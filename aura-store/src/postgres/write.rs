@@ -214,6 +214,21 @@ impl Write<'_> {
         self.commit_and(async { Ok(()) }).await
     }
 
+    /// As [`commit_and`](Self::commit_and); where answers `repeat` what was there before, which may not be on the disk yet, that is
+    /// waited for too.
+    pub(super) async fn commit_repeating(
+        self,
+        repeat: bool,
+        meanwhile: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let (core, run) = (self.core, self.server_run);
+        self.commit_and(meanwhile).await?;
+        if repeat {
+            core.durable(run, None).await?;
+        }
+        Ok(())
+    }
+
     /// Writes what goes with the verb, commits, and does something that sees it while the disk is waited for.
     pub(super) async fn commit_and<T>(
         mut self,

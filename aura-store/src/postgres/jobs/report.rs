@@ -80,13 +80,10 @@ async fn report_once(core: &Core, reports: &[Report], turn: &Turn) -> Result<Eac
         let Some(report) = reports.get(item) else { continue };
         answers.set(item, repeated(report, known.get(&report.proof.job)));
     }
-    let run = write.server_run;
-    write.commit_and(turn.ended()).await?;
     let answers = answers.all()?;
-    // What was taken before may not be on the disk yet, and its worker forgets it now.
-    if answers.iter().flatten().any(|reported| reported.repeated) {
-        core.durable(run, None).await?;
-    }
+    // The worker forgets then what it handed in.
+    let repeat = answers.iter().flatten().any(|reported| reported.repeated);
+    write.commit_repeating(repeat, turn.ended()).await?;
     Ok(answers)
 }
 

@@ -46,13 +46,9 @@ async fn settle_once(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, St
         );
         write.run(query.bind(known.into_iter().collect::<Vec<_>>())).await?;
     }
-    let run = write.server_run;
-    write.commit().await?;
     let answers = answers.all()?;
-    // What was there before may not be on the disk yet.
-    if answers.iter().flatten().any(|is_new| !is_new) {
-        core.durable(run, None).await?;
-    }
+    let repeat = answers.iter().flatten().any(|is_new| !is_new);
+    write.commit_repeating(repeat, async { Ok(()) }).await?;
     Ok(answers)
 }
 

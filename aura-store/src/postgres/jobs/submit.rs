@@ -107,13 +107,9 @@ async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted
     let rows = write.rows(new.statement(ANY, Some(now))).await?;
     made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
     answer_known(&mut write, prds, &mut answers).await?;
-    let run = write.server_run;
-    write.commit().await?;
     let answers = answers.all()?;
-    // What was there before may not be on the disk yet.
-    if answers.iter().flatten().any(|submitted| !submitted.created) {
-        core.durable(run, None).await?;
-    }
+    let repeat = answers.iter().flatten().any(|submitted| !submitted.created);
+    write.commit_repeating(repeat, async { Ok(()) }).await?;
     Ok(answers)
 }
 
