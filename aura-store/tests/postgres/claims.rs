@@ -38,16 +38,22 @@ async fn a_prd_that_cannot_be_read_keeps_nobody_from_the_jobs_behind_it() {
     assert!(refused.to_string().contains("request"), "{refused}");
     let next = scene.store.claim(&any(&model, LEASE)).await.unwrap();
     assert_eq!(next.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), [jobs[1]]);
-    // Who gets other jobs with such a one has work to do.
-    let more = scene.many(3).await;
-    for job in &more {
-        scene.assign(*job, &model).await;
+    // Who gets other jobs with such a one has work to do, whether few are wanted, whose PRDs come with them, or many.
+    for max in [9, 99] {
+        let more = scene.many(3).await;
+        for job in &more {
+            scene.assign(*job, &model).await;
+        }
+        let prd = scene.job(more[1]).await.prd_id;
+        assert_eq!(scene.sql(&format!("UPDATE prds SET request = '7' WHERE id = '{prd}'")).await.unwrap(), 1);
+        let many = Claim { wanted: Wanted::Any { models: vec![model.id], max }, ..any(&model, LEASE) };
+        let got = scene.store.claim(&many).await.unwrap();
+        assert_eq!(got.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), [more[0], more[2]]);
+        for claimed in &got {
+            assert_eq!(claimed.prd.id, claimed.job.prd_id);
+            assert_eq!(claimed.prd.jobs, [claimed.job.id], "its own PRD");
+        }
     }
-    let prd = scene.job(more[1]).await.prd_id;
-    assert_eq!(scene.sql(&format!("UPDATE prds SET request = '7' WHERE id = '{prd}'")).await.unwrap(), 1);
-    let many = Claim { wanted: Wanted::Any { models: vec![model.id], max: 9 }, ..any(&model, LEASE) };
-    let got = scene.store.claim(&many).await.unwrap();
-    assert_eq!(got.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), [more[0], more[2]]);
     // It is taken, and goes the way of a job whose worker is not heard of.
     assert_eq!(scene.job(jobs[0]).await.state.status(), JobStatus::InProgress);
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aura_core::{
-    Action, Actor, Job, JobId, JobState, JobStatus, StoreError,
+    Action, Actor, Job, JobId, JobState, JobStatus, PrdId, StoreError,
     contract::store::{Claim, ClaimedJob, Each, Wanted},
 };
 use chrono::{DateTime, Utc};
@@ -19,6 +19,7 @@ use super::{
         value,
         write::{Statement, Write, again},
     },
+    list::uuids,
     record::{self, claimed_columns, door_word},
 };
 use crate::facts::{facts_of_all, groups};
@@ -103,7 +104,7 @@ impl<'c> Group<'c> {
 
     /// Takes the oldest jobs behind `from` for these slots.
     fn take<'q>(&'q self, now: Option<DateTime<Utc>>, slots: &'q [i32], from: i64) -> Statement<'q> {
-        sqlx::query(TAKE)
+        sqlx::query(if slots.len() <= FEW { TAKE_FEW } else { TAKE_MANY })
             .bind(now)
             .bind(self.models)
             .bind(self.claims.iter().map(|(_, claim)| claim.worker.as_str()).collect::<Vec<_>>())
@@ -205,14 +206,16 @@ pub(super) use with_their_prds;
 pub(super) struct Taken {
     pub(super) claim: usize,
     pub(super) job: Job,
-    /// Where its PRD is, which is read when the job is taken for good: it may be large, and others must not wait for that.
-    row: PgRow,
+    /// Where its PRD is, unless that has a row of its own. It is read when the job is taken for good: it may be large, and others must
+    /// not wait for that.
+    row: Option<PgRow>,
 }
 
 impl Taken {
     /// A row of a job that was claimed at this moment.
     pub(super) fn of(row: PgRow, item: usize, claim: &Claim, now: DateTime<Utc>) -> Result<Self, StoreError> {
-        Ok(Self { claim: item, job: record::claimed(&row, claim, now)?, row })
+        let job = record::claimed(&row, claim, now)?;
+        Ok(Self { claim: item, job, row: record::has_prd(&row).then_some(row) })
     }
 }
 
@@ -257,11 +260,16 @@ pub(super) async fn commit(
     taken: Vec<Taken>,
     turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    write.commit_and(turn.ended()).await?;
+    let core = write.core;
+    let (_, prds) = write.commit_and(async { tokio::try_join!(turn.ended(), prds_apart(core, &taken)) }).await?;
+    let prd_of = |job: &Job, row: Option<PgRow>| match row.as_ref().or_else(|| prds.get(&job.prd_id)) {
+        Some(row) => record::prd_of(row, job),
+        None => Err(record::without_prd(job)),
+    };
     let mut answers: Each<Vec<ClaimedJob>> = (0..claims).map(|_| Ok(Vec::new())).collect();
     let mut unread = Vec::new();
     for Taken { claim, job, row } in taken {
-        match (answers.get_mut(claim), record::prd_of(&row, &job)) {
+        match (answers.get_mut(claim), prd_of(&job, row)) {
             (Some(Ok(claimed)), Ok(prd)) => claimed.push(ClaimedJob { job, prd }),
             (_, Err(error)) => unread.push((claim, error)),
             _ => {}
@@ -279,39 +287,67 @@ pub(super) async fn commit(
     Ok(answers)
 }
 
+/// The PRDs that did not come with their jobs.
+async fn prds_apart(core: &Core, taken: &[Taken]) -> Result<HashMap<PrdId, PgRow>, StoreError> {
+    let apart = taken.iter().filter(|taken| taken.row.is_none());
+    let mut ids = uuids(apart.map(|taken| taken.job.prd_id));
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let query = sqlx::query(
+        "SELECT id, request, created_at AS asked_at, jobs,
+             (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id) AS verdict
+         FROM prds WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))",
+    );
+    let rows = core.rows(ACTION, query.bind(ids)).await?;
+    rows.into_iter().map(|row| Ok((PrdId::from_uuid(Named::new("PRD", &row).get("id")?), row))).collect()
+}
+
+/// The most jobs whose PRDs come in the rows that claim them. That spares a round trip; but looking each of them up costs the
+/// server more than one scan for many, and others wait meanwhile.
+const FEW: usize = 32;
+
 /// Takes the oldest jobs of these models whose place is behind `$7`, one for each slot. Jobs of held models are passed over. A lease
 /// without end ends with the year 9999.
-const TAKE: &str = concat!(
-    "WITH at AS MATERIALIZED (
-         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
-     ), oldest AS (
-         SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
-             SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $7
-             ORDER BY queue.seq LIMIT cardinality($6::int[]) FOR UPDATE SKIP LOCKED
-         ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
-     ), gone AS (
-         DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT cardinality($6)))
-         RETURNING job, seq
-     ), tokens AS MATERIALIZED (
-         SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token,
-             ARRAY(SELECT least(now + lease * interval '1 microsecond', '9999-12-31 23:59:59+00')
-                 FROM at, unnest($5::bigint[]) WITH ORDINALITY AS wanted (lease, n) ORDER BY n) AS ends
-     ), slots AS (
-         SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone
-     ), noted AS (
-         INSERT INTO claims (until, jobs)
-         SELECT min(ends[claim]), array_agg(job) FROM slots, tokens HAVING count(*) > 0
-     ), begun AS (
-         UPDATE jobs SET ",
-    goes_in_progress!(),
-    "FROM (SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door, tokens.ends[claim] AS ends,
-                 tokens.token[claim] AS token FROM slots, tokens OFFSET 0) AS taken
-         WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING (SELECT now FROM at) AS now,
-             (SELECT name FROM server_run) AS run, taken.claim::bigint AS n, jobs.seq, ",
-    claimed_columns!(),
-    ") ",
-    with_their_prds!()
-);
+macro_rules! take {
+    ($begin:literal, $end:expr) => {
+        concat!(
+            "WITH at AS MATERIALIZED (
+                 SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
+             ), oldest AS (
+                 SELECT found.place, found.seq FROM models CROSS JOIN LATERAL (
+                     SELECT queue.ctid AS place, queue.seq FROM queue WHERE queue.model = models.id AND queue.seq > $7
+                     ORDER BY queue.seq LIMIT cardinality($6::int[]) FOR UPDATE SKIP LOCKED
+                 ) AS found WHERE models.id = ANY($2::int[]) AND models.hold IS NULL
+             ), gone AS (
+                 DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM oldest ORDER BY seq LIMIT cardinality($6)))
+                 RETURNING job, seq
+             ), tokens AS MATERIALIZED (
+                 SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($3::text[]))) AS token,
+                     ARRAY(SELECT least(now + lease * interval '1 microsecond', '9999-12-31 23:59:59+00')
+                         FROM at, unnest($5::bigint[]) WITH ORDINALITY AS wanted (lease, n) ORDER BY n) AS ends
+             ), slots AS (
+                 SELECT job, ($6::int[])[row_number() OVER (ORDER BY seq)] AS claim FROM gone
+             ), noted AS (
+                 INSERT INTO claims (until, jobs)
+                 SELECT min(ends[claim]), array_agg(job) FROM slots, tokens HAVING count(*) > 0
+             )",
+            $begin,
+            "UPDATE jobs SET ",
+            goes_in_progress!(),
+            "FROM (SELECT job, claim, ($3::text[])[claim] AS worker, ($4::text[])[claim] AS door,
+                       tokens.ends[claim] AS ends, tokens.token[claim] AS token FROM slots, tokens OFFSET 0) AS taken
+             WHERE jobs.id = taken.job AND jobs.status = 'ASSIGNED' RETURNING (SELECT now FROM at) AS now,
+                 (SELECT name FROM server_run) AS run, taken.claim::bigint AS n, jobs.seq, ",
+            claimed_columns!(),
+            $end
+        )
+    };
+}
+const TAKE_FEW: &str = take!(", begun AS (", concat!(") ", with_their_prds!()));
+const TAKE_MANY: &str = take!(" ", "");
 
 async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<ClaimedJob>, StoreError> {
     let mut write = core.write(ACTION).await?;

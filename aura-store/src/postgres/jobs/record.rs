@@ -6,7 +6,7 @@ use aura_core::{
     job::{Delivery, Door},
 };
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::super::row::Named;
@@ -176,12 +176,15 @@ pub(crate) fn prd(row: &PgRow) -> Result<Prd, StoreError> {
     })
 }
 
-/// The PRD of a claimed job, in the same row, where it has other names.
+/// Whether the row of a claimed job has its PRD too.
+pub(super) fn has_prd(row: &PgRow) -> bool {
+    row.try_column("asked_at").is_ok()
+}
+
+/// The PRD of a claimed job, in the same row or in one of its own, where a moment has another name.
 pub(super) fn prd_of(row: &PgRow, job: &Job) -> Result<Prd, StoreError> {
     let named = Named::new("job", row);
-    let Some(created_at) = named.maybe_time("asked_at")? else {
-        return Err(StoreError::corrupt("job", job.id, "its PRD is missing"));
-    };
+    let created_at = named.maybe_time("asked_at")?.ok_or_else(|| without_prd(job))?;
     Ok(Prd {
         id: job.prd_id,
         request: named.json("request")?,
@@ -189,6 +192,11 @@ pub(super) fn prd_of(row: &PgRow, job: &Job) -> Result<Prd, StoreError> {
         created_at,
         verdict: named.maybe_json("verdict")?,
     })
+}
+
+/// A job whose PRD there is not.
+pub(super) fn without_prd(job: &Job) -> StoreError {
+    StoreError::corrupt("job", job.id, "its PRD is missing")
 }
 
 /// The place of a batch's item in a row that has one.
