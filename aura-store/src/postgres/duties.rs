@@ -130,8 +130,8 @@ async fn enter_what_was_handed_in(write: &mut Write<'_>, mark: i64) -> Result<()
 }
 
 const TAKE: &str = "take PRDs to be assessed";
-const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess WHERE id > $1)
-                        OR EXISTS (SELECT 1 FROM handed_in WHERE id > $2)";
+const LOOK: &str = "SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM prds_to_assess WHERE id > (SELECT $1::bigint))
+                        OR EXISTS (SELECT 1 FROM handed_in WHERE id > (SELECT $2::bigint))";
 
 #[async_trait]
 impl DutyStore for PgStore {

@@ -71,7 +71,7 @@ pub(super) fn by_models(claims: &[Claim]) -> BTreeMap<Vec<i32>, Vec<usize>> {
 
 fn oldest_assigned<'q>(models: &[i32], marks: &[i64]) -> Statement<'q> {
     sqlx::query(
-        "SELECT wanted.model AS id FROM unnest($1::int[], $2::bigint[]) AS wanted (model, mark)
+        "SELECT wanted.model AS id FROM unnest((SELECT $1::int[]), (SELECT $2::bigint[])) AS wanted (model, mark)
          WHERE EXISTS (SELECT 1 FROM queue WHERE queue.model = wanted.model AND queue.seq > wanted.mark OFFSET 0) LIMIT 1",
     )
     .bind(models.to_vec())

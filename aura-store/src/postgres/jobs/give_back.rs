@@ -126,8 +126,9 @@ pub(super) async fn expire(core: &Core, limit: u32) -> Result<Vec<Expired>, Stor
     let mut all = Vec::new();
     while all.len() < limit as usize {
         // Nearly every pass finds nothing: it is not worth a transaction.
-        let query = sqlx::query("SELECT id FROM claims WHERE until <= coalesce($1, statement_timestamp()) LIMIT 1")
-            .bind(core.given_now());
+        let query =
+            sqlx::query("SELECT id FROM claims WHERE until <= (SELECT coalesce($1, statement_timestamp())) LIMIT 1")
+                .bind(core.given_now());
         if core.row(ACTION, query).await?.is_none() {
             break;
         }

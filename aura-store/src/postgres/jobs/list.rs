@@ -21,7 +21,7 @@ use super::{
 pub(super) const PRDS_BY_ID: &str = concat!(
     "SELECT ",
     prd_columns!(),
-    "FROM unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, n) JOIN prds ON prds.id = wanted.id
+    "FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS wanted (id, n) JOIN prds ON prds.id = wanted.id
      LEFT JOIN verdicts ON verdicts.prd_id = prds.id ORDER BY wanted.n"
 );
 
@@ -77,7 +77,7 @@ pub(super) async fn each_prd(core: &Core, ids: &[PrdId]) -> Result<Each<Option<P
     Ok(ids.iter().map(|id| Ok(prds.get(id).cloned())).collect())
 }
 
-/// What is there of each of these ids. The subquery hides the array from the planner, which would make a plan anew for each.
+/// What is there of each of these ids.
 pub(super) async fn each_job(core: &Core, ids: &[JobId]) -> Result<Each<Option<Job>>, StoreError> {
     let query =
         sqlx::query(concat!("SELECT ", job_columns!(), "FROM jobs WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))"));
@@ -91,8 +91,8 @@ pub(super) async fn of_each_prd(core: &Core, wanted: &[(PrdId, u32)]) -> Result<
     let query = sqlx::query(concat!(
         "SELECT ",
         job_columns!(),
-        "FROM unnest($1::uuid[]) AS wanted (prd) CROSS JOIN LATERAL (
-             SELECT * FROM jobs WHERE jobs.prd_id = wanted.prd ORDER BY seq LIMIT $2) AS jobs
+        "FROM unnest((SELECT $1::uuid[])) AS wanted (prd) CROSS JOIN LATERAL (
+             SELECT * FROM jobs WHERE jobs.prd_id = wanted.prd ORDER BY seq LIMIT (SELECT $2::bigint)) AS jobs
          ORDER BY jobs.seq"
     ));
     let mut prds = uuids(wanted.iter().map(|(prd, _)| *prd));

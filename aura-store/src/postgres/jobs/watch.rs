@@ -29,8 +29,9 @@ macro_rules! queued {
             $with,
             " FROM jobs WHERE id = ANY(ARRAY(
                  SELECT job FROM queue
-                 WHERE model = 0 AND seq > $3 AND (not_before IS NULL OR not_before <= coalesce($1, statement_timestamp()))
-                 ORDER BY seq LIMIT $2))
+                 WHERE model = 0 AND seq > (SELECT $3::bigint)
+                     AND (not_before IS NULL OR not_before <= (SELECT coalesce($1, statement_timestamp())))
+                 ORDER BY seq LIMIT (SELECT $2::bigint)))
              AND status = 'QUEUED' ORDER BY seq"
         )
     };
@@ -63,8 +64,7 @@ async fn queued(core: &Core, sql: &'static str, limit: u32) -> Result<Vec<PgRow>
     core.rows("list jobs that can be assigned", query).await
 }
 
-/// Nearly every PRD has one job, and a queued one has no model: few rows come back. By an array that the planner sees it makes a
-/// plan anew each time, which takes three times as long as the rest; of one from a subquery it keeps the plan.
+/// Nearly every PRD has one job, and a queued one has no model: few rows come back.
 pub(super) async fn siblings(core: &Core, jobs: &[JobId]) -> Result<Vec<(PrdId, ModelId)>, StoreError> {
     let query = sqlx::query(
         "SELECT DISTINCT sibling.prd_id AS id, sibling.assigned_model

@@ -165,7 +165,7 @@ pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Res
         "SELECT model_artifacts.id, job_id, model_id, artifact_type, artifact, model_artifacts.created_at,
              coalesce(model_artifacts.attempt, jobs.attempt, 0) AS attempt
          FROM model_artifacts LEFT JOIN jobs ON jobs.id = model_artifacts.job_id
-         WHERE job_id = ANY($1) ORDER BY model_artifacts.id",
+         WHERE job_id = ANY(ARRAY(SELECT unnest($1::uuid[]))) ORDER BY model_artifacts.id",
     );
     let rows = core.rows("read the artifacts of jobs", query.bind(uuids(jobs.iter().copied()))).await?;
     let pieces = each(&rows, |row| {

@@ -63,7 +63,10 @@ fn run(row: &PgRow) -> Result<ModelRun, StoreError> {
 
 /// All runs of each of these jobs, newest first: as many as it had attempts.
 pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Result<Each<Vec<ModelRun>>, StoreError> {
-    let sql = select_runs!("model_runs.job_id = ANY($1) AND $2::int IS NULL", "model_runs.id + 0");
+    let sql = select_runs!(
+        "model_runs.job_id = ANY(ARRAY(SELECT unnest($1::uuid[]))) AND (SELECT $2::int IS NULL)",
+        "model_runs.id + 0"
+    );
     let query =
         sqlx::query(sql).bind(uuids(jobs.iter().copied())).bind(None::<i32>).bind(None::<i64>).bind(None::<i64>);
     let runs = each(&core.rows("list the runs of jobs", query).await?, run)?;
@@ -91,7 +94,7 @@ pub(super) async fn stats(core: &Core, since: DateTime<Utc>) -> Result<Vec<Model
     let query = sqlx::query(
         "SELECT model_id AS id, sum(runs)::bigint AS runs, sum(successes)::bigint AS successes,
              sum(sum_score) AS sum_score, sum(sum_share) AS sum_share, sum(sum_share_squared) AS sum_share_squared
-         FROM models JOIN model_daily ON model_daily.model_id = models.id AND day >= ($1 AT TIME ZONE 'UTC')::date
+         FROM models JOIN model_daily ON model_daily.model_id = models.id AND day >= (SELECT ($1 AT TIME ZONE 'UTC')::date)
          GROUP BY model_id ORDER BY model_id",
     );
     each(&core.rows("add up runs", query.bind(since)).await?, |row| {
