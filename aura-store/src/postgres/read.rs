@@ -26,8 +26,10 @@ pub(super) async fn begin(pool: &PgPool, with: &str) -> Result<Transaction<'stat
 impl Core {
     /// All rows of a statement, as of the newest commit; `action` completes the sentence "the store failed to …".
     ///
-    /// What engines ask all the time hides its values from the planner, as `(SELECT $1)`: as long as a plan that sees them looks
-    /// cheaper than one that does not, PostgreSQL makes it anew each time, which takes ten times as long as the look itself.
+    /// What engines ask all the time hides its values from the planner, as `(SELECT $1)` or `ARRAY(SELECT unnest($1))`: as long as a
+    /// plan that sees them looks cheaper than one that does not, PostgreSQL makes it anew each time, which takes ten times as long as
+    /// the look itself. A plan that is kept may have been made while the tables were small: `OFFSET 0` keeps a subquery one look by
+    /// an index for each row. (Behind a pooler nothing is kept.)
     pub(super) async fn rows(&self, action: &'static str, statement: Statement<'_>) -> Result<Vec<PgRow>, StoreError> {
         self.rows_from(&self.pool, statement).await.map_err(failed(action))
     }

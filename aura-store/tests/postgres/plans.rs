@@ -1,13 +1,14 @@
 //! What the database believes about its tables is old: no verb may look through them for what it is given.
 
 use aura_core::{
-    JobId, LeaseProof, Model,
+    Job, JobId, LeaseProof, Model,
     contract::{
         JobStore, RunStore,
-        store::{Assignment, Claim, Each, Wanted},
+        store::{Assignment, Claim, Each, JobFilter, RunFilter, Wanted},
     },
     job::Door,
 };
+use aura_store::PgStore;
 use serde_json::json;
 
 use crate::scene::{LEASE, Scene, accept, report, token, worker};
@@ -36,9 +37,9 @@ async fn each_verb_beside(ended: usize) {
          COMMIT; ANALYZE"
     );
     scene.sql(&called_off).await.unwrap();
-    // Each connection of the store keeps the plan that it made first.
-    for _ in 0..6 {
-        through_each_verb(&scene, &model, 1).await;
+    // Each connection of the store keeps the plan that it made first; few jobs are claimed by another statement than many.
+    for jobs in [1, 40].into_iter().cycle().take(12) {
+        through_each_verb(&scene, &model, jobs).await;
     }
     let before = scene.number(READ).await;
     through_each_verb(&scene, &model, JOBS).await;
@@ -83,3 +84,59 @@ fn all<T: std::fmt::Debug>(answers: Each<T>) {
         answer.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_is_read_of_one_job_by_a_plan_from_when_there_were_few_is_not_looked_for_among_all() {
+    let scene = Scene::new().await;
+    let model = scene.model("small").await;
+    let newest = assessed(&scene, &model, 200).await;
+    scene.sql("ANALYZE").await.unwrap();
+    let writers = scene.number(NODES).await;
+    let reader = scene.node().await;
+    // Each connection keeps a plan from the sixth time on.
+    read(&reader, &newest, 100).await;
+
+    let newest = assessed(&scene, &model, 2_000).await;
+    let readers = scene.number(NODES).await - writers;
+    scene.store.close().await;
+    while scene.number(NODES).await > readers {
+        tokio::task::yield_now().await;
+    }
+    let before = scene.number(ENTRIES).await;
+    read(&reader, &newest, READS).await;
+    reader.close().await;
+    while scene.number(NODES).await > 0 {
+        tokio::task::yield_now().await;
+    }
+    let read = scene.number(ENTRIES).await - before;
+    assert!(read < 200 * READS as i64, "{read} entries were read for {READS} jobs");
+}
+
+/// How often the accountant's reads are measured.
+const READS: usize = 50;
+
+/// Assesses jobs with an artifact each, and answers with the newest of them.
+async fn assessed(scene: &Scene, model: &Model, jobs: usize) -> Job {
+    through_each_verb(scene, model, jobs).await;
+    let artifacts = "INSERT INTO model_artifacts (job_id, model_id, artifact_type, artifact)
+                     SELECT id, assigned_model, 'diff', '{}' FROM jobs";
+    scene.sql(artifacts).await.unwrap();
+    let ids = scene.store.jobs(&JobFilter { limit: 10_000, ..JobFilter::default() }).await.unwrap();
+    ids.last().unwrap().clone()
+}
+
+/// What the accountant reads of a job, one after the other.
+async fn read(store: &PgStore, job: &Job, times: usize) {
+    for _ in 0..times {
+        let prds = store.prds(&[job.prd_id]).await.unwrap();
+        let jobs = store.jobs(&JobFilter { prd: Some(job.prd_id), limit: 10, ..JobFilter::default() }).await.unwrap();
+        let runs = store.runs(&RunFilter { job: Some(job.id), limit: 10, ..RunFilter::default() }).await.unwrap();
+        let pieces = store.artifacts(job.id).await.unwrap();
+        assert_eq!((prds.len(), jobs.len(), runs.len()), (1, 1, 1));
+        assert!(!pieces.is_empty());
+    }
+}
+
+/// Entries of tables that were read, by an index or without one.
+const ENTRIES: &str = "SELECT ((SELECT sum(seq_tup_read) FROM pg_stat_user_tables)
+    + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes))::bigint";

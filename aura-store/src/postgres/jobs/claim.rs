@@ -253,18 +253,19 @@ pub(super) async fn within(
     Ok(taken)
 }
 
-/// Ends a verb that claimed; answers with what each claim got.
+/// Ends a verb that claimed; answers with what each claim got. After the commit nothing is left that could fail for all of them.
 pub(super) async fn commit(
-    write: Write<'_>,
+    mut write: Write<'_>,
     claims: usize,
     taken: Vec<Taken>,
     turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
-    let core = write.core;
-    let (_, prds) = write.commit_and(async { tokio::try_join!(turn.ended(), prds_apart(core, &taken)) }).await?;
-    let prd_of = |job: &Job, row: Option<PgRow>| match row.as_ref().or_else(|| prds.get(&job.prd_id)) {
-        Some(row) => record::prd_of(row, job),
-        None => Err(record::without_prd(job)),
+    let prds = prds_apart(&mut write, &taken).await?;
+    write.commit_and(turn.ended()).await?;
+    let prd_of = |job: &Job, row: Option<PgRow>| match (row, prds.get(&job.prd_id)) {
+        (Some(row), _) => record::prd_of(Named::new("job", &row), job),
+        (None, Some(row)) => record::prd_of(Named::new("PRD", row), job),
+        (None, None) => Err(record::without_prd(job)),
     };
     let mut answers: Each<Vec<ClaimedJob>> = (0..claims).map(|_| Ok(Vec::new())).collect();
     let mut unread = Vec::new();
@@ -288,7 +289,7 @@ pub(super) async fn commit(
 }
 
 /// The PRDs that did not come with their jobs.
-async fn prds_apart(core: &Core, taken: &[Taken]) -> Result<HashMap<PrdId, PgRow>, StoreError> {
+async fn prds_apart(write: &mut Write<'_>, taken: &[Taken]) -> Result<HashMap<PrdId, PgRow>, StoreError> {
     let apart = taken.iter().filter(|taken| taken.row.is_none());
     let mut ids = uuids(apart.map(|taken| taken.job.prd_id));
     if ids.is_empty() {
@@ -301,12 +302,12 @@ async fn prds_apart(core: &Core, taken: &[Taken]) -> Result<HashMap<PrdId, PgRow
              (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id) AS verdict
          FROM prds WHERE id = ANY(ARRAY(SELECT unnest($1::uuid[])))",
     );
-    let rows = core.rows(ACTION, query.bind(ids)).await?;
+    let rows = write.rows(query.bind(ids)).await?;
     rows.into_iter().map(|row| Ok((PrdId::from_uuid(Named::new("PRD", &row).get("id")?), row))).collect()
 }
 
-/// The most jobs whose PRDs come in the rows that claim them. That spares a round trip; but looking each of them up costs the
-/// server more than one scan for many, and others wait meanwhile.
+/// The most jobs that may be wanted for their PRDs to come in the rows that claim them. That spares a round trip; but looking each of
+/// them up costs the server more than one scan for many.
 const FEW: usize = 32;
 
 /// Takes the oldest jobs of these models whose place is behind `$7`, one for each slot. Jobs of held models are passed over. A lease

@@ -21,8 +21,10 @@ use super::{
 pub(super) const PRDS_BY_ID: &str = concat!(
     "SELECT ",
     prd_columns!(),
-    "FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS wanted (id, n) JOIN prds ON prds.id = wanted.id
-     LEFT JOIN verdicts ON verdicts.prd_id = prds.id ORDER BY wanted.n"
+    "FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS wanted (id, n)
+         CROSS JOIN LATERAL (SELECT * FROM prds WHERE prds.id = wanted.id OFFSET 0) AS prds
+         LEFT JOIN LATERAL (SELECT verdict FROM verdicts WHERE verdicts.prd_id = prds.id OFFSET 0) AS verdicts ON true
+     ORDER BY wanted.n"
 );
 
 /// Ids as PostgreSQL takes them.

@@ -182,8 +182,7 @@ pub(super) fn has_prd(row: &PgRow) -> bool {
 }
 
 /// The PRD of a claimed job, in the same row or in one of its own, where a moment has another name.
-pub(super) fn prd_of(row: &PgRow, job: &Job) -> Result<Prd, StoreError> {
-    let named = Named::new("job", row);
+pub(super) fn prd_of(named: Named<'_>, job: &Job) -> Result<Prd, StoreError> {
     let created_at = named.maybe_time("asked_at")?.ok_or_else(|| without_prd(job))?;
     Ok(Prd {
         id: job.prd_id,

@@ -164,8 +164,10 @@ pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Res
     let query = sqlx::query(
         "SELECT model_artifacts.id, job_id, model_id, artifact_type, artifact, model_artifacts.created_at,
              coalesce(model_artifacts.attempt, jobs.attempt, 0) AS attempt
-         FROM model_artifacts LEFT JOIN jobs ON jobs.id = model_artifacts.job_id
-         WHERE job_id = ANY(ARRAY(SELECT unnest($1::uuid[]))) ORDER BY model_artifacts.id",
+         FROM unnest(ARRAY(SELECT DISTINCT unnest($1::uuid[]))) AS wanted (job)
+             CROSS JOIN LATERAL (SELECT * FROM model_artifacts WHERE job_id = wanted.job OFFSET 0) AS model_artifacts
+             LEFT JOIN LATERAL (SELECT attempt FROM jobs WHERE jobs.id = wanted.job OFFSET 0) AS jobs ON true
+         ORDER BY model_artifacts.id",
     );
     let rows = core.rows("read the artifacts of jobs", query.bind(uuids(jobs.iter().copied()))).await?;
     let pieces = each(&rows, |row| {

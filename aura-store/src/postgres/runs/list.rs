@@ -13,17 +13,25 @@ use super::super::{
     row::{Named, each},
 };
 
-/// The columns that [`run`] reads, with the tables they come from. A run written by hand has no attempt: 0 stands for it.
-/// Reading `numeric` as a float gives the very number that was written. The runs of a job are few and found by it: ordered by
-/// `id + 0`, they cannot be looked for among all runs in the order of their numbers.
+/// The columns that [`run`] reads, of `model_runs` and `jobs`. A run written by hand has no attempt: 0 stands for it.
+/// Reading `numeric` as a float gives the very number that was written.
+macro_rules! run_columns {
+    () => {
+        "model_runs.id, model_runs.model_id, model_runs.job_id, coalesce(model_runs.attempt, 0) AS attempt,
+         jobs.prd_id, model_runs.project_id, jobs.role, success, confidence::float8 AS confidence,
+         model_runs.score::float8 AS score, attainable, strength, counts, input_tokens, cached_input_tokens, output_tokens,
+         cost_nanos, details, model_runs.created_at "
+    };
+}
+
+/// A list of runs. Those of a job are few and found by it: ordered by `id + 0`, they cannot be looked for among all runs in the
+/// order of their numbers.
 macro_rules! select_runs {
     ($which:literal, $order:literal) => {
         concat!(
-            "SELECT model_runs.id, model_runs.model_id, model_runs.job_id, coalesce(model_runs.attempt, 0) AS attempt,
-                 jobs.prd_id, model_runs.project_id, jobs.role, success, confidence::float8 AS confidence,
-                 model_runs.score::float8 AS score, attainable, strength, counts, input_tokens, cached_input_tokens, output_tokens,
-                 cost_nanos, details, model_runs.created_at
-             FROM model_runs JOIN jobs ON jobs.id = model_runs.job_id WHERE ",
+            "SELECT ",
+            run_columns!(),
+            "FROM model_runs JOIN jobs ON jobs.id = model_runs.job_id WHERE ",
             $which,
             " AND model_runs.id < coalesce($3, 9223372036854775807) ORDER BY ",
             $order,
@@ -63,12 +71,15 @@ fn run(row: &PgRow) -> Result<ModelRun, StoreError> {
 
 /// All runs of each of these jobs, newest first: as many as it had attempts.
 pub(in crate::postgres) async fn of_each_job(core: &Core, jobs: &[JobId]) -> Result<Each<Vec<ModelRun>>, StoreError> {
-    let sql = select_runs!(
-        "model_runs.job_id = ANY(ARRAY(SELECT unnest($1::uuid[]))) AND (SELECT $2::int IS NULL)",
-        "model_runs.id + 0"
-    );
-    let query =
-        sqlx::query(sql).bind(uuids(jobs.iter().copied())).bind(None::<i32>).bind(None::<i64>).bind(None::<i64>);
+    let query = sqlx::query(concat!(
+        "SELECT ",
+        run_columns!(),
+        "FROM unnest(ARRAY(SELECT DISTINCT unnest($1::uuid[]))) AS wanted (job)
+             CROSS JOIN LATERAL (SELECT * FROM model_runs WHERE job_id = wanted.job OFFSET 0) AS model_runs
+             CROSS JOIN LATERAL (SELECT prd_id, role FROM jobs WHERE jobs.id = wanted.job OFFSET 0) AS jobs
+         ORDER BY model_runs.id DESC"
+    ));
+    let query = query.bind(uuids(jobs.iter().copied()));
     let runs = each(&core.rows("list the runs of jobs", query).await?, run)?;
     let of = |job: &JobId| Ok(runs.iter().filter(|run| run.run.job_id == *job).cloned().collect());
     Ok(jobs.iter().map(of).collect())
