@@ -229,9 +229,9 @@ async fn a_body_that_never_ends_is_cut_off() {
     .await;
     let error = server.error().await;
     assert!(matches!(&error, AdapterError::Malformed { message, .. } if message.contains("longer than")), "{error:?}");
-    // What lies in the buffers of the two sockets comes on top of the limit.
+    // What lies in the buffers of the two sockets comes on top of the limit: the system may let them grow to tens of MiB.
     let served = served.load(std::sync::atomic::Ordering::Relaxed);
-    assert!(served < (16 << 20) + (16 << 20), "{served}");
+    assert!(served < (16 << 20) + (64 << 20), "{served}");
 }
 
 #[tokio::test]
