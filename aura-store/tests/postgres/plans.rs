@@ -95,9 +95,9 @@ async fn what_is_read_of_one_job_by_a_plan_from_when_there_were_few_is_not_looke
     let reader = scene.node().await;
     // Each connection keeps a plan from the sixth time on.
     read(&reader, &newest, 100).await;
+    let readers = scene.number(NODES).await - writers;
 
     let newest = assessed(&scene, &model, 2_000).await;
-    let readers = scene.number(NODES).await - writers;
     scene.store.close().await;
     while scene.number(NODES).await > readers {
         tokio::task::yield_now().await;
@@ -121,8 +121,7 @@ async fn assessed(scene: &Scene, model: &Model, jobs: usize) -> Job {
     let artifacts = "INSERT INTO model_artifacts (job_id, model_id, artifact_type, artifact)
                      SELECT id, assigned_model, 'diff', '{}' FROM jobs";
     scene.sql(artifacts).await.unwrap();
-    let ids = scene.store.jobs(&JobFilter { limit: 10_000, ..JobFilter::default() }).await.unwrap();
-    ids.last().unwrap().clone()
+    scene.store.jobs(&JobFilter { limit: 10_000, ..JobFilter::default() }).await.unwrap().pop().unwrap()
 }
 
 /// What the accountant reads of a job, one after the other.
