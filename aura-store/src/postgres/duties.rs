@@ -97,8 +97,8 @@ impl Core {
                      WHERE jobs.prd_id = prds_to_assess.prd_id AND status IN ('QUEUED', 'ASSIGNED', 'IN_PROGRESS') OFFSET 0)
                  ORDER BY id LIMIT $4 - (SELECT count(*) FROM ours) FOR NO KEY UPDATE SKIP LOCKED
              ), taken AS (
-                 UPDATE prds_to_assess SET node = $1, until = $3 FROM free WHERE prds_to_assess.prd_id = free.prd_id
-                 RETURNING free.prd_id
+                 UPDATE prds_to_assess SET node = $1, until = $3 WHERE prd_id = ANY(ARRAY(SELECT prd_id FROM free))
+                 RETURNING prd_id
              )
              SELECT prd_id AS id FROM ours UNION ALL SELECT prd_id FROM taken",
         );

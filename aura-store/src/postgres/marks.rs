@@ -1,9 +1,10 @@
 //! Up to where what comes and goes is known to be gone, so that the next look does not walk over what is left of it: a row that
 //! was taken away stays in the index until the next vacuum, and for as long as any transaction is open that may still see it.
 //!
-//! A mark is a hint. It is found anew by a look from the beginning, every second or, when that takes long, in a twentieth of the
-//! time. In between nothing may lie before it but what another node or a hand put back there, and what was committed long after it
-//! got its number: that waits for the next such look. What this node puts back lowers the mark.
+//! A mark is a hint. Every second it is moved on by a look from where it stands. Nothing may lie before it but what another node or
+//! a hand put back there, and what was committed long after it got its number: that waits for the next look from the beginning, which
+//! comes every second, too, or, when it takes long, so often that it takes a fiftieth of the time. What this node puts back lowers the
+//! mark.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use super::{Core, row::Named};
 
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks from the beginning take at most one part in so many of the time.
-const PART: u32 = 20;
+const PART: u32 = 50;
 
 /// What is looked through in the order of numbers that grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +31,7 @@ pub(super) enum Scan {
     ToAssess,
 }
 
-/// The first number that is there, the last one that was given to anything (a new sequence shows the one that it will give next), and
+/// The first number behind `$2` that is there, the last one that was given to anything (a new sequence shows the one that it will give next), and
 /// how long the look took, without what the connection was waited for.
 macro_rules! look {
     ($first:literal, $sequence:literal) => {
@@ -51,13 +52,30 @@ impl Scan {
 
     const fn look(self) -> &'static str {
         match self {
-            Self::Queue(_) => look!("SELECT seq FROM queue WHERE model = $1 ORDER BY seq LIMIT 1", "jobs_seq_seq"),
-            Self::HandedIn => look!("SELECT id FROM handed_in WHERE $1 = 0 ORDER BY id LIMIT 1", "handed_in_id_seq"),
+            Self::Queue(_) => {
+                look!("SELECT seq FROM queue WHERE model = $1 AND seq > $2 ORDER BY seq LIMIT 1", "jobs_seq_seq")
+            }
+            Self::HandedIn => {
+                look!("SELECT id FROM handed_in WHERE $1 = 0 AND id > $2 ORDER BY id LIMIT 1", "handed_in_id_seq")
+            }
             Self::ToAssess => {
-                look!("SELECT id FROM prds_to_assess WHERE $1 = 0 ORDER BY id LIMIT 1", "prds_to_assess_id_seq")
+                look!(
+                    "SELECT id FROM prds_to_assess WHERE $1 = 0 AND id > $2 ORDER BY id LIMIT 1",
+                    "prds_to_assess_id_seq"
+                )
             }
         }
     }
+}
+
+/// Before all numbers.
+const BEGINNING: i64 = 0;
+
+/// A mark that is good, or from where to look for a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    Mark(i64),
+    LookFrom(i64),
 }
 
 /// Marks of all scans.
@@ -72,8 +90,10 @@ struct Mark {
     given: i64,
     /// The lowest number that was put back since the last look began.
     back: Option<i64>,
-    /// When to look from the beginning again.
+    /// When to look again.
     next: Option<Instant>,
+    /// When to look from the beginning again.
+    whole: Option<Instant>,
     /// Something was put there, and nobody has come for it since.
     is_news: bool,
 }
@@ -83,28 +103,33 @@ impl Marks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The mark; absent when it is time to look, which nobody else is asked to do until that is done.
-    fn fresh(&self, scan: Scan) -> Option<i64> {
+    /// The mark, and from where to look when it is time to, which nobody else is asked to do until that is done.
+    fn fresh(&self, scan: Scan) -> Fresh {
         let mut held = self.held();
         let mark = held.entry(scan).or_default();
         let now = Instant::now();
-        if mark.next.is_some_and(|next| now < next) {
-            return Some(mark.from);
+        let is_time = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        if !is_time(mark.next) {
+            return Fresh::Mark(mark.from);
         }
         mark.next = Some(now + LOOK);
         mark.back = None;
-        None
+        Fresh::LookFrom(if is_time(mark.whole) { BEGINNING } else { mark.from })
     }
 
-    /// A look from the beginning, which took so long, found this number first, and this one as the last that was given. Numbers
-    /// that were given since the look before may belong to what is not committed yet: the mark stays before them.
-    fn looked(&self, scan: Scan, first: Option<i64>, given: i64, took: Duration) -> i64 {
+    /// A look from there, which took so long, found this number first, and this one as the last that was given. Numbers that were
+    /// given since the look before may belong to what is not committed yet: the mark stays before them.
+    fn looked(&self, scan: Scan, from: i64, first: Option<i64>, given: i64, took: Duration) -> i64 {
         let mut held = self.held();
         let mark = held.entry(scan).or_default();
         let before = |number: Option<i64>| number.map_or(i64::MAX, |number| number - 1);
         mark.from = mark.given.min(before(first)).min(before(mark.back));
         mark.given = given;
-        mark.next = Some(Instant::now() + LOOK.max(took * PART));
+        let now = Instant::now();
+        mark.next = Some(now + LOOK);
+        if from == BEGINNING {
+            mark.whole = Some(now + LOOK.max(took * PART));
+        }
         mark.from
     }
 
@@ -126,15 +151,16 @@ impl Marks {
 impl Core {
     /// Behind which number a scan may begin.
     pub(super) async fn mark(&self, scan: Scan) -> Result<i64, StoreError> {
-        if let Some(mark) = self.marks.fresh(scan) {
-            return Ok(mark);
-        }
+        let from = match self.marks.fresh(scan) {
+            Fresh::Mark(mark) => return Ok(mark),
+            Fresh::LookFrom(from) => from,
+        };
         let model = if let Scan::Queue(model) = scan { model } else { 0 };
-        let row = self.row("look for what waits", sqlx::query(scan.look()).bind(model)).await?;
+        let row = self.row("look for what waits", sqlx::query(scan.look()).bind(model).bind(from)).await?;
         let row = row.ok_or_else(|| StoreError::corrupt("sequence", "last_value", "its row is missing"))?;
         let named = Named::new("sequence", &row);
         let took = Duration::try_from_secs_f64(named.get("took")?).unwrap_or_default();
-        Ok(self.marks.looked(scan, named.get("first")?, named.get("id")?, took))
+        Ok(self.marks.looked(scan, from, named.get("first")?, named.get("id")?, took))
     }
 }
 
@@ -147,40 +173,41 @@ mod tests {
 
     const NO_TIME: Duration = Duration::ZERO;
 
+    /// A look from the beginning.
+    fn look(marks: &Marks, scan: Scan, first: Option<i64>, given: i64) -> i64 {
+        marks.looked(scan, BEGINNING, first, given, NO_TIME)
+    }
+
     #[test]
     fn a_mark_stays_before_what_is_there_and_what_was_given_since_the_last_look() {
         let (marks, scan) = (Marks::default(), Scan::HandedIn);
-        assert_eq!(marks.fresh(scan), None, "it is time to look");
-        assert_eq!(marks.fresh(scan), Some(0), "somebody looks already");
-        assert_eq!(
-            marks.looked(scan, Some(7), 9, NO_TIME),
-            0,
-            "7 to 9 may be followed by others that are not committed"
-        );
-        assert_eq!(marks.looked(scan, Some(12), 20, NO_TIME), 9);
-        assert_eq!(marks.looked(scan, Some(12), 20, NO_TIME), 11);
-        assert_eq!(marks.looked(scan, None, 20, NO_TIME), 20);
-        assert_eq!(marks.fresh(scan), Some(20));
-        assert_eq!(marks.fresh(Scan::QUEUED), None, "each scan has its own");
+        assert_eq!(marks.fresh(scan), Fresh::LookFrom(BEGINNING));
+        assert_eq!(marks.fresh(scan), Fresh::Mark(0), "somebody looks already");
+        assert_eq!(look(&marks, scan, Some(7), 9), 0, "7 to 9 may be followed by others that are not committed");
+        assert_eq!(look(&marks, scan, Some(12), 20), 9);
+        assert_eq!(look(&marks, scan, Some(12), 20), 11);
+        assert_eq!(look(&marks, scan, None, 20), 20);
+        assert_eq!(marks.fresh(scan), Fresh::Mark(20));
+        assert_eq!(marks.fresh(Scan::QUEUED), Fresh::LookFrom(BEGINNING), "each scan has its own");
     }
 
     #[test]
     fn what_is_put_back_lowers_the_mark_also_while_somebody_looks() {
         let (marks, scan) = (Marks::default(), Scan::QUEUED);
-        marks.looked(scan, None, 20, NO_TIME);
-        marks.looked(scan, None, 20, NO_TIME);
-        assert_eq!(marks.fresh(scan), Some(20));
+        look(&marks, scan, None, 20);
+        look(&marks, scan, None, 20);
+        assert_eq!(marks.fresh(scan), Fresh::Mark(20));
         marks.put_back(scan, 5);
-        assert_eq!(marks.fresh(scan), Some(4));
+        assert_eq!(marks.fresh(scan), Fresh::Mark(4));
         assert_eq!([marks.news(scan), marks.news(scan)], [true, false], "it is news once");
-        assert_eq!(marks.looked(scan, None, 20, NO_TIME), 4, "the look did not see it yet");
+        assert_eq!(look(&marks, scan, None, 20), 4, "the look did not see it yet");
     }
 
     #[tokio::test]
     async fn before_anything_is_given_the_first_number_is_not_passed() {
         let store = PgStore::open(&PrivatePostgres::shared().create_database().unwrap()).await.unwrap();
         for scan in [Scan::QUEUED, Scan::HandedIn, Scan::ToAssess] {
-            let row = store.core.row("look", sqlx::query(scan.look()).bind(0)).await.unwrap().unwrap();
+            let row = store.core.row("look", sqlx::query(scan.look()).bind(0).bind(BEGINNING)).await.unwrap().unwrap();
             let named = Named::new("sequence", &row);
             assert_eq!((named.get("first").unwrap(), named.get("id").unwrap()), (None::<i64>, 0_i64), "{scan:?}");
             assert!(named.get::<f64>("took").unwrap() >= 0.0);
@@ -188,9 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_took_long_is_not_repeated_soon() {
+    fn after_a_look_that_took_long_the_next_ones_begin_at_the_mark() {
         let (marks, scan) = (Marks::default(), Scan::ToAssess);
-        marks.looked(scan, None, 20, Duration::from_secs(3600));
-        assert_eq!(marks.held()[&scan].next.map(|next| next > Instant::now() + 10 * LOOK), Some(true));
+        let its_turn_comes = || marks.held().get_mut(&scan).unwrap().next = None;
+        look(&marks, scan, None, 20);
+        marks.looked(scan, BEGINNING, None, 30, Duration::from_secs(3600));
+        for given in [40, 50] {
+            its_turn_comes();
+            assert_eq!(marks.fresh(scan), Fresh::LookFrom(given - 20));
+            marks.looked(scan, given - 20, None, given, NO_TIME);
+        }
+        its_turn_comes();
+        marks.held().get_mut(&scan).unwrap().whole = None;
+        assert_eq!(marks.fresh(scan), Fresh::LookFrom(BEGINNING));
     }
 }

@@ -21,6 +21,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (8, include_str!("../../migrations/postgres/0008_lone_commits.sql")),
     (9, include_str!("../../migrations/postgres/0009_fast_compression.sql")),
     (10, include_str!("../../migrations/postgres/0010_ended_jobs.sql")),
+    (11, include_str!("../../migrations/postgres/0011_no_joins.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

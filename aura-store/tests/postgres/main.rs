@@ -14,6 +14,7 @@ mod claims;
 mod faults;
 mod hr;
 mod locks;
+mod long_transaction;
 mod nodes;
 mod opening;
 mod plans;

@@ -16,6 +16,7 @@ use super::{
         row::{Named, each},
         write::{Answers, Write, again},
     },
+    queue::{each_waiting, leave_queue},
     unassign::moved_on,
 };
 use crate::facts::{About, facts};
@@ -86,10 +87,14 @@ async fn give(
             probes.push(assignment.probe);
         }
     }
-    let query = sqlx::query(
+    let query = sqlx::query(concat!(
         "WITH waits AS (
-             SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($2) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
+             SELECT place, seq, job FROM ",
+        each_waiting!(
+            "SELECT 0 AS model, seq FROM jobs WHERE id = ANY($2) AND status = 'QUEUED' ORDER BY seq",
+            "FOR UPDATE SKIP LOCKED"
+        ),
+        " AS held
          ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
              FROM (SELECT * FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS id, unnest($3::int[]) AS model,
@@ -100,12 +105,12 @@ async fn give(
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
              RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, models.name
          ), gone AS (
-             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM waits WHERE seq IN (SELECT seq FROM assigned)))
          ), there AS (
              INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $5 FROM assigned
          )
          SELECT id, item, seq, prd_id, attempt, assigned_model, name FROM assigned",
-    );
+    ));
     let query = query.bind(items).bind(ids).bind(of).bind(probes).bind(write.now);
     let mut given = each(&write.rows(query).await?, |row| {
         let named = Named::new("job", row);
@@ -166,18 +171,19 @@ async fn look_and_give(
     if ids.is_empty() {
         return Ok(());
     }
-    let query = sqlx::query(
+    let query = sqlx::query(concat!(
         "WITH assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $4
              FROM unnest($1::uuid[], $2::int[], $3::boolean[]) AS new (id, model, probe)
              WHERE jobs.id = new.id AND jobs.status = 'QUEUED' RETURNING jobs.id, jobs.seq, jobs.assigned_model
          ), gone AS (
-             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM assigned))
-         ), there AS (
+             ",
+        leave_queue!("SELECT 0 AS model, seq FROM assigned"),
+        "), there AS (
              INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $4 FROM assigned
          )
-         SELECT assigned_model AS model, min(seq) AS seq FROM assigned GROUP BY assigned_model",
-    );
+         SELECT assigned_model AS model, min(seq) AS seq FROM assigned GROUP BY assigned_model"
+    ));
     write.run_back(query.bind(ids).bind(of).bind(probes).bind(write.now)).await
 }
 

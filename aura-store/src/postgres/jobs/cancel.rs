@@ -11,6 +11,7 @@ use super::{
         write::{Write, again},
     },
     list::{PRDS_BY_ID, uuids},
+    queue::leave_queue,
     record::{self, job_columns},
 };
 use crate::facts::facts;
@@ -64,17 +65,17 @@ async fn cancel_jobs(
     let model_of = |job: &Job| job.state.model().or(job.tried.last().copied());
     let names = write.names_of(jobs.iter().filter_map(model_of)).await?;
     let open = uuids(jobs.iter().filter(|job| !job.state.status().is_final()).map(|job| job.id));
-    let query = sqlx::query(
+    let query = sqlx::query(concat!(
         "WITH gone AS (
-             DELETE FROM queue USING jobs
-             WHERE jobs.id = ANY($1) AND queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
-         )
+             ",
+        leave_queue!("SELECT coalesce(assigned_model, 0) AS model, seq FROM jobs WHERE id = ANY($1)"),
+        ")
          UPDATE jobs SET status = 'CANCELLED', reason = $2, lease_until = NULL, probe = false, updated_at = $3,
              tried = CASE WHEN status IN ('IN_PROGRESS', 'SUBMITTED') AND (assigned_model = ANY (tried)) IS NOT TRUE
                           THEN tried || assigned_model ELSE tried END,
              assigned_model = NULL
-         WHERE id = ANY($1)",
-    );
+         WHERE id = ANY($1)"
+    ));
     write.run(query.bind(open).bind(reason).bind(write.now)).await?;
     let under_way = jobs.iter().filter(|job| job.state.status() == JobStatus::InProgress);
     let cut_off = under_way.filter_map(|job| Some((job.state.model()?, job.project_id))).collect();

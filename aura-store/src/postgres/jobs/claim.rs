@@ -20,6 +20,7 @@ use super::{
         write::{Statement, Write, again},
     },
     list::uuids,
+    queue::leave_queue,
     record::{self, claimed_columns, door_word},
 };
 use crate::facts::{facts_of_all, groups};
@@ -357,8 +358,9 @@ async fn claim_job_once(core: &Core, claim: &Claim, id: JobId) -> Result<Vec<Cla
         "WITH at AS (
              SELECT $1::timestamptz AS now
          ), gone AS (
-             DELETE FROM queue USING jobs WHERE jobs.id = $2 AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
-         ), noted AS (
+             ",
+        leave_queue!("SELECT assigned_model AS model, seq FROM jobs WHERE id = $2"),
+        "), noted AS (
              INSERT INTO claims (until, jobs) VALUES ($5, ARRAY[$2])
          ), begun AS (
              UPDATE jobs SET ",

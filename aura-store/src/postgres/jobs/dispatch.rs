@@ -19,6 +19,7 @@ use super::{
     },
     assign,
     claim::{self, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
+    queue::each_waiting,
     record::{self, claimed_columns, door_word},
 };
 use crate::facts::About;
@@ -134,8 +135,12 @@ async fn begin_at_once(
         "WITH at AS (
              SELECT $1::timestamptz AS now
          ), waits AS (
-             SELECT queue.job FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($3) AND jobs.status = 'QUEUED' ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED
+             SELECT place, seq, job FROM ",
+        each_waiting!(
+            "SELECT 0 AS model, seq FROM jobs WHERE id = ANY($3) AND status = 'QUEUED' ORDER BY seq",
+            "FOR UPDATE SKIP LOCKED"
+        ),
+        " AS held
          ), tokens AS MATERIALIZED (
              SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($7::text[]))) AS token
          ), taken AS (
@@ -153,7 +158,7 @@ async fn begin_at_once(
              RETURNING taken.item, taken.claim::bigint AS n, taken.ends, models.name, jobs.seq, ",
         claimed_columns!(),
         "), gone AS (
-             DELETE FROM queue WHERE model = 0 AND seq = ANY(ARRAY(SELECT seq FROM begun))
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM waits WHERE seq IN (SELECT seq FROM begun)))
          ), noted AS (
              INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(id) FROM begun HAVING count(*) > 0
          )

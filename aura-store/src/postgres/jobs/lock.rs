@@ -10,6 +10,7 @@ use super::{
         row::{Named, each},
         write::Write,
     },
+    queue::each_waiting,
     record::{self, job_columns},
 };
 
@@ -18,12 +19,15 @@ impl Write<'_> {
     /// who moves a job that waits does so in the same order, so that the two cannot wait for one another in a circle.
     pub(super) async fn lock_queue(&mut self, ids: impl Iterator<Item = JobId>) -> Result<(), StoreError> {
         let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
-        let query = sqlx::query(
-            "SELECT queue.job AS id FROM jobs JOIN queue
-                 ON queue.model = coalesce(jobs.assigned_model, 0) AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($1) AND jobs.status IN ('QUEUED', 'ASSIGNED')
-             ORDER BY queue.model, queue.seq FOR UPDATE OF queue",
-        );
+        let query = sqlx::query(concat!(
+            "SELECT job AS id FROM ",
+            each_waiting!(
+                "SELECT coalesce(assigned_model, 0) AS model, seq FROM jobs
+                 WHERE id = ANY($1) AND status IN ('QUEUED', 'ASSIGNED') ORDER BY 1, 2",
+                "FOR UPDATE"
+            ),
+            " AS held"
+        ));
         self.run(query.bind(ids)).await.map(drop)
     }
 
@@ -31,11 +35,14 @@ impl Write<'_> {
     /// somebody left open elsewhere holds up its own job then, and no other.
     pub(super) async fn lock_free(&mut self, ids: impl Iterator<Item = JobId>) -> Result<HashSet<JobId>, StoreError> {
         let ids: Vec<Uuid> = ids.map(JobId::as_uuid).collect();
-        let query = sqlx::query(
-            "SELECT queue.job AS id FROM jobs JOIN queue ON queue.model = 0 AND queue.seq = jobs.seq
-             WHERE jobs.id = ANY($1) AND jobs.status = 'QUEUED'
-             ORDER BY queue.seq FOR UPDATE OF queue SKIP LOCKED",
-        );
+        let query = sqlx::query(concat!(
+            "SELECT job AS id FROM ",
+            each_waiting!(
+                "SELECT 0 AS model, seq FROM jobs WHERE id = ANY($1) AND status = 'QUEUED' ORDER BY seq",
+                "FOR UPDATE SKIP LOCKED"
+            ),
+            " AS held"
+        ));
         let rows = self.rows(query.bind(ids)).await?;
         Ok(each(&rows, |row| Named::new("job", row).get("id").map(JobId::from_uuid))?.into_iter().collect())
     }

@@ -9,6 +9,7 @@ mod give_back;
 mod lease;
 pub(super) mod list;
 mod lock;
+mod queue;
 pub(super) mod record;
 mod report;
 mod settle;

@@ -3,9 +3,12 @@
 use aura_core::{Action, Actor, Job, JobId, JobStatus, StoreError, contract::store::Each};
 use serde_json::json;
 
-use super::super::{
-    Core,
-    write::{Answers, again},
+use super::{
+    super::{
+        Core,
+        write::{Answers, again},
+    },
+    queue::leave_queue,
 };
 use crate::facts::facts;
 
@@ -38,17 +41,18 @@ async fn unassign_once(core: &Core, jobs: &[JobId], reason: &str) -> Result<Each
         answers.set(item, answer);
     }
     if !ids.is_empty() {
-        let query = sqlx::query(
+        let query = sqlx::query(concat!(
             "WITH gone AS (
-                 DELETE FROM queue USING jobs WHERE jobs.id = ANY($1) AND queue.model = jobs.assigned_model AND queue.seq = jobs.seq
-             ), back AS (
+                 ",
+            leave_queue!("SELECT assigned_model AS model, seq FROM jobs WHERE id = ANY($1)"),
+            "), back AS (
                  UPDATE jobs SET status = 'QUEUED', assigned_model = NULL, probe = false, updated_at = $2
                  WHERE id = ANY($1) AND status = 'ASSIGNED' RETURNING id, seq, not_before
              ), there AS (
                  INSERT INTO queue (model, seq, job, since, not_before) SELECT 0, seq, id, $2, not_before FROM back
              )
-             SELECT 0 AS model, min(seq) AS seq FROM back HAVING count(*) > 0",
-        );
+             SELECT 0 AS model, min(seq) AS seq FROM back HAVING count(*) > 0"
+        ));
         write.run_back(query.bind(ids).bind(write.now)).await?;
     }
     write.commit().await?;
