@@ -16,7 +16,7 @@ use super::{
         row::{Named, each},
         write::{Answers, Write, again},
     },
-    queue::{each_waiting, leave_queue},
+    queue::{and_free_in_queue, leave_queue},
     unassign::moved_on,
 };
 use crate::facts::{About, facts};
@@ -89,23 +89,20 @@ async fn give(
     }
     let query = sqlx::query(concat!(
         "WITH waits AS (
-             SELECT place, seq, job FROM ",
-        each_waiting!(
-            "SELECT 0 AS model, seq FROM jobs WHERE id = ANY($2) AND status = 'QUEUED' ORDER BY seq",
-            "FOR UPDATE SKIP LOCKED"
-        ),
-        " AS held
+             SELECT new.*, there.place
+             FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS id, unnest($3::int[]) AS model,
+                       unnest($4::boolean[]) AS probe) AS new ",
+        and_free_in_queue!(),
+        "
          ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
-             FROM (SELECT * FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS id, unnest($3::int[]) AS model,
-                                      unnest($4::boolean[]) AS probe) AS new
-                   WHERE id IN (SELECT job FROM waits) ORDER BY id) AS new
+             FROM (SELECT * FROM waits ORDER BY id) AS new
                  JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
              WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
-             RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, models.name
+             RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, models.name, new.place
          ), gone AS (
-             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM waits WHERE seq IN (SELECT seq FROM assigned)))
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM assigned))
          ), there AS (
              INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $5 FROM assigned
          )

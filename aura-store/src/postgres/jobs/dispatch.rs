@@ -19,7 +19,7 @@ use super::{
     },
     assign,
     claim::{self, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
-    queue::each_waiting,
+    queue::and_free_in_queue,
     record::{self, claimed_columns, door_word},
 };
 use crate::facts::About;
@@ -135,30 +135,27 @@ async fn begin_at_once(
         "WITH at AS (
              SELECT $1::timestamptz AS now
          ), waits AS (
-             SELECT place, seq, job FROM ",
-        each_waiting!(
-            "SELECT 0 AS model, seq FROM jobs WHERE id = ANY($3) AND status = 'QUEUED' ORDER BY seq",
-            "FOR UPDATE SKIP LOCKED"
-        ),
-        " AS held
+             SELECT new.*, there.place
+             FROM (SELECT unnest($2::bigint[]) AS item, unnest($3::uuid[]) AS id, unnest($4::int[]) AS model,
+                       unnest($5::boolean[]) AS probe, unnest($6::int[]) AS claim) AS new ",
+        and_free_in_queue!(),
+        "
          ), tokens AS MATERIALIZED (
              SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($7::text[]))) AS token
          ), taken AS (
-             SELECT item, id, model, probe, claim, ($7::text[])[claim] AS worker, ($8::text[])[claim] AS door,
+             SELECT waits.*, ($7::text[])[claim] AS worker, ($8::text[])[claim] AS door,
                  ($9::timestamptz[])[claim] AS ends, tokens.token[claim] AS token
-             FROM unnest($2::bigint[], $3::uuid[], $4::int[], $5::boolean[], $6::int[]) AS new (item, id, model, probe, claim),
-                 tokens
-             WHERE id IN (SELECT job FROM waits)
+             FROM waits, tokens
          ), begun AS (
              UPDATE jobs SET assigned_model = taken.model, probe = taken.probe, ",
         goes_in_progress!(),
         "FROM taken JOIN models ON models.id = taken.model AND models.hold IS NULL AND (models.is_active OR taken.probe)
              WHERE jobs.id = taken.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = taken.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
-             RETURNING taken.item, taken.claim::bigint AS n, taken.ends, models.name, jobs.seq, ",
+             RETURNING taken.item, taken.claim::bigint AS n, taken.ends, models.name, jobs.seq, taken.place, ",
         claimed_columns!(),
         "), gone AS (
-             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM waits WHERE seq IN (SELECT seq FROM begun)))
+             DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM begun))
          ), noted AS (
              INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(id) FROM begun HAVING count(*) > 0
          )

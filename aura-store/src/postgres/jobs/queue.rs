@@ -23,6 +23,18 @@ macro_rules! each_waiting {
 }
 pub(super) use each_waiting;
 
+/// Behind a list of jobs, `new (id)`: those that are queued and that nobody else is moving right now, which are locked, and where they
+/// are. Who takes only what is free waits for nobody, so that any order will do.
+macro_rules! and_free_in_queue {
+    () => {
+        "CROSS JOIN LATERAL (SELECT jobs.seq FROM jobs WHERE jobs.id = new.id AND jobs.status = 'QUEUED' OFFSET 0) AS job
+             CROSS JOIN LATERAL (
+                 SELECT ctid AS place FROM queue WHERE model = 0 AND queue.seq = job.seq OFFSET 0 FOR UPDATE SKIP LOCKED
+             ) AS there"
+    };
+}
+pub(super) use and_free_in_queue;
+
 /// Takes those rows out. Rows of the queue are never changed, so that a place stays the row's own.
 macro_rules! leave_queue {
     ($asked:expr) => {

@@ -77,7 +77,7 @@ async fn submit_new_ones(
     prds.iter().for_each(|record| leave_trail(&mut trail, record));
     // Where many come at the same time the next ones wait for the end of this turn.
     let given = core.given_now();
-    let statement = new.statement(NEW_ONES, given).bind(prds.len() == 1);
+    let statement = new.statement(NEW_ONES, given).bind(false);
     let (write, mut rows) = core.write_from(ACTION, given, statement).await?;
     let (Some(mut write), Some(head)) = (write, rows.pop()) else { return Ok(None) };
     if write.server_run.is_none() {
