@@ -5,7 +5,7 @@ use std::time::Duration;
 use aura_core::{
     Actor, JobStatus, NewAlert, Severity,
     contract::{
-        AuditStore, JobStore,
+        AuditStore, JobStore, ModelStore,
         store::{Assignment, Claim, Wanted},
     },
     job::Door,
@@ -15,7 +15,7 @@ use aura_testbed::PrivatePostgres;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use crate::scene::{LEASE, Scene, new_prd, report, worker};
+use crate::scene::{LEASE, Scene, new_prd, profile, report, worker};
 
 #[tokio::test]
 async fn a_verb_that_waits_for_a_row_does_not_keep_others_from_the_audit_log() {
@@ -73,33 +73,57 @@ async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_other
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_waits_for_the_disk_itself_unless_others_wait_for_the_end_of_the_log() {
     let server = PrivatePostgres::builder().durable().start().unwrap();
+    let (scene, other) = without_a_disk(&server).await;
+    let register = |store: &PgStore, name: &'static str| {
+        let store = store.clone();
+        let is_there = format!("SELECT count(*) FROM models WHERE name = '{name}'");
+        (is_there, tokio::spawn(async move { store.register(&profile(name), &Actor::operator()).await }))
+    };
+    let (is_first_there, first) = register(&scene.store, "first");
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'").await;
+    assert_eq!(scene.number(&is_first_there).await, 0, "its commit has not ended");
+    // Another node's comes while the end of the log is held.
+    let (is_second_there, second) = register(&other, "second");
+    scene.somebody_waits().await;
+    scene.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await.unwrap();
+    scene.until(&is_second_there).await;
+    assert!(!second.is_finished(), "it is committed, and waits for the disk");
+    scene.sql(THE_DISK_IS_THERE[0]).await.unwrap();
+    scene.sql(THE_DISK_IS_THERE[1]).await.unwrap();
+    for registered in [first, second] {
+        registered.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn work_may_be_given_away_while_who_handed_it_in_waits_for_the_disk() {
+    let server = PrivatePostgres::builder().durable().start().unwrap();
+    let (scene, _) = without_a_disk(&server).await;
+    let (store, record) = (scene.store.clone(), new_prd(1));
+    let (is_there, job) = (format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id), record.jobs[0]);
+    let submitted = tokio::spawn(async move { store.submit(&[record]).await });
+    scene.until(&is_there).await;
+    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await;
+    assert!(!submitted.is_finished(), "nobody is told what could still be lost");
+    let waiting: Vec<_> = scene.store.schedulable(9).await.unwrap().into_iter().map(|job| job.id).collect();
+    assert!(waiting.contains(&job));
+    scene.sql(THE_DISK_IS_THERE[0]).await.unwrap();
+    scene.sql(THE_DISK_IS_THERE[1]).await.unwrap();
+    submitted.await.unwrap().unwrap().remove(0).unwrap();
+}
+
+/// Two nodes on a server where who waits for the disk waits for a standby that never comes, for as long as we like.
+async fn without_a_disk(server: &PrivatePostgres) -> (Scene, PgStore) {
     let scene = Scene::at(server.create_database().unwrap()).await;
     let other = scene.node().await;
     // The run of the server has its name: nobody waits for that.
     scene.prd(1).await;
-    // Who waits for the disk waits for a standby that never comes, for as long as we like.
     scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
     scene.sql("SELECT pg_reload_conf()").await.unwrap();
     scene
         .until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'")
         .await;
-    let submit = |store: &PgStore| {
-        let (store, record) = (store.clone(), new_prd(1));
-        let is_there = format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id);
-        (is_there, tokio::spawn(async move { store.submit(&[record]).await }))
-    };
-    let (is_first_there, first) = submit(&scene.store);
-    scene.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT'").await;
-    assert_eq!(scene.number(&is_first_there).await, 0, "its commit has not ended");
-    // Another node's comes while the end of the log is held.
-    let (is_second_there, second) = submit(&other);
-    scene.somebody_waits().await;
-    scene.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await.unwrap();
-    scene.until(&is_second_there).await;
-    assert!(!second.is_finished(), "it is committed, and waits for the disk");
-    scene.sql("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
-    scene.sql("SELECT pg_reload_conf()").await.unwrap();
-    for submitted in [first, second] {
-        submitted.await.unwrap().unwrap().remove(0).unwrap();
-    }
+    (scene, other)
 }
+
+const THE_DISK_IS_THERE: [&str; 2] = ["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"];

@@ -75,10 +75,8 @@ async fn submit_new_ones(
     // Nobody else can append while the end of the audit log is held: what can be made ready is.
     let mut trail = Trail::default();
     prds.iter().for_each(|record| leave_trail(&mut trail, record));
-    // Where many come at the same time the next ones wait for the end of this turn.
     let given = core.given_now();
-    let statement = new.statement(NEW_ONES, given).bind(false);
-    let (write, mut rows) = core.write_from(ACTION, given, statement).await?;
+    let (write, mut rows) = core.write_from(ACTION, given, new.statement(NEW_ONES, given)).await?;
     let (Some(mut write), Some(head)) = (write, rows.pop()) else { return Ok(None) };
     if write.server_run.is_none() {
         // Who names the run has others wait, and must not hold the end of the log meanwhile.
@@ -147,7 +145,9 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
     Ok(pinned.into_iter().filter(|model| !names.contains_key(model)).collect())
 }
 
-/// All or none of them. Jobs get their places in the order in which they came; the end of the audit log is asked for last.
+/// All or none of them. Jobs get their places in the order in which they came; the end of the audit log is asked for last. The commit
+/// does not wait for the disk: whoever gives the jobs away may begin while the caller waits, and whatever he writes is on the disk behind
+/// them.
 const NEW_ONES: &str = "
     WITH at AS MATERIALIZED (
         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
@@ -175,7 +175,7 @@ const NEW_ONES: &str = "
             + (SELECT count(*) FROM handed) + (SELECT count(*) FROM totals) AS rows
     )
     SELECT now, (SELECT name FROM server_run) AS run, head.*
-    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head($12) WHERE kept.rows >= 0 OFFSET 0) AS head";
+    FROM at CROSS JOIN kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head(false) WHERE kept.rows >= 0 OFFSET 0) AS head";
 
 /// Two batches with the same keys wait for one another in the order of the keys, and not in a circle.
 const ANY: &str = "
