@@ -1,10 +1,10 @@
 //! Up to where what comes and goes is known to be gone, so that the next look does not walk over what is left of it: a row that
 //! was taken away stays in the index until the next vacuum, and for as long as any transaction is open that may still see it.
 //!
-//! A mark is a hint. Every second it is moved on by a look from where it stands. Nothing may lie before it but what another node or
-//! a hand put back there, and what was committed long after it got its number: that waits for the next look from the beginning, which
-//! comes every second, too, or, when it takes long, so often that it takes a fiftieth of the time. What this node puts back lowers the
-//! mark.
+//! A mark is a hint. Every second it is moved on by a look from where it stands. Before it there may be what another node or a hand put
+//! there since, a job of the backlog that was given to a model among it, and what was committed a second or more after it got its number:
+//! that waits for the next look from the beginning. Such looks come every second, too, or, when they take long, so often that they take a
+//! fiftieth of the time, but every ten seconds at least. What this node puts back lowers the mark.
 
 use std::{
     collections::HashMap,
@@ -19,6 +19,8 @@ use super::{Core, row::Named};
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks from the beginning take at most one part in so many of the time.
 const PART: u32 = 50;
+/// But one comes after so long.
+const MOST: Duration = Duration::from_secs(10);
 
 /// What is looked through in the order of numbers that grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,8 +70,8 @@ impl Scan {
     }
 }
 
-/// Before all numbers.
-const BEGINNING: i64 = 0;
+/// Before all numbers, also those that a hand gave.
+const BEGINNING: i64 = i64::MIN;
 
 /// A mark that is good, or from where to look for a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +92,8 @@ struct Mark {
     given: i64,
     /// The lowest number that was put back since the last look began.
     back: Option<i64>,
+    /// Somebody looks.
+    is_busy: bool,
     /// When to look again.
     next: Option<Instant>,
     /// When to look from the beginning again.
@@ -109,12 +113,25 @@ impl Marks {
         let mark = held.entry(scan).or_default();
         let now = Instant::now();
         let is_time = |at: Option<Instant>| at.is_none_or(|at| at <= now);
-        if !is_time(mark.next) {
+        if mark.is_busy || !is_time(mark.next) {
             return Fresh::Mark(mark.from);
         }
-        mark.next = Some(now + LOOK);
+        mark.is_busy = true;
         mark.back = None;
-        Fresh::LookFrom(if is_time(mark.whole) { BEGINNING } else { mark.from })
+        mark.next = Some(now + LOOK);
+        if !is_time(mark.whole) {
+            return Fresh::LookFrom(mark.from);
+        }
+        // One that fails is not tried again at once.
+        mark.whole = Some(now + MOST);
+        Fresh::LookFrom(BEGINNING)
+    }
+
+    /// The look has ended, or was given up.
+    fn looks_no_more(&self, scan: Scan) {
+        if let Some(mark) = self.held().get_mut(&scan) {
+            mark.is_busy = false;
+        }
     }
 
     /// A look from there, which took so long, found this number first, and this one as the last that was given. Numbers that were
@@ -128,7 +145,7 @@ impl Marks {
         let now = Instant::now();
         mark.next = Some(now + LOOK);
         if from == BEGINNING {
-            mark.whole = Some(now + LOOK.max(took * PART));
+            mark.whole = Some(now + took.saturating_mul(PART).clamp(LOOK, MOST));
         }
         mark.from
     }
@@ -139,12 +156,32 @@ impl Marks {
     }
 
     /// Something is there with this number, although the mark may have passed it.
-    pub(super) fn put_back(&self, scan: Scan, number: i64) {
+    fn put_back(&self, scan: Scan, number: i64) {
         if let Some(mark) = self.held().get_mut(&scan) {
             mark.is_news = true;
             mark.from = mark.from.min(number - 1);
             mark.back = Some(mark.back.map_or(number, |back| back.min(number)));
         }
+    }
+}
+
+/// What a commit puts back. Once that has begun it may be there, also when nobody hears how it ended: a mark that is too low does no harm.
+pub(super) struct PutBack<'m>(pub(super) &'m Marks, pub(super) HashMap<Scan, i64>);
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        for (scan, number) in self.1.drain() {
+            self.0.put_back(scan, number);
+        }
+    }
+}
+
+/// Somebody looks, until this is dropped.
+struct Looking<'m>(&'m Marks, Scan);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.looks_no_more(self.1);
     }
 }
 
@@ -155,6 +192,7 @@ impl Core {
             Fresh::Mark(mark) => return Ok(mark),
             Fresh::LookFrom(from) => from,
         };
+        let _looking = Looking(&self.marks, scan);
         let model = if let Scan::Queue(model) = scan { model } else { 0 };
         let row = self.row("look for what waits", sqlx::query(scan.look()).bind(model).bind(from)).await?;
         let row = row.ok_or_else(|| StoreError::corrupt("sequence", "last_value", "its row is missing"))?;
@@ -187,6 +225,7 @@ mod tests {
         assert_eq!(look(&marks, scan, Some(12), 20), 9);
         assert_eq!(look(&marks, scan, Some(12), 20), 11);
         assert_eq!(look(&marks, scan, None, 20), 20);
+        marks.looks_no_more(scan);
         assert_eq!(marks.fresh(scan), Fresh::Mark(20));
         assert_eq!(marks.fresh(Scan::QUEUED), Fresh::LookFrom(BEGINNING), "each scan has its own");
     }
@@ -197,7 +236,7 @@ mod tests {
         look(&marks, scan, None, 20);
         look(&marks, scan, None, 20);
         assert_eq!(marks.fresh(scan), Fresh::Mark(20));
-        marks.put_back(scan, 5);
+        drop(PutBack(&marks, HashMap::from([(scan, 5)])));
         assert_eq!(marks.fresh(scan), Fresh::Mark(4));
         assert_eq!([marks.news(scan), marks.news(scan)], [true, false], "it is news once");
         assert_eq!(look(&marks, scan, None, 20), 4, "the look did not see it yet");
@@ -214,19 +253,37 @@ mod tests {
         }
     }
 
+    /// Its time has come.
+    fn now(marks: &Marks, scan: Scan) {
+        marks.held().get_mut(&scan).unwrap().next = None;
+    }
+
     #[test]
     fn after_a_look_that_took_long_the_next_ones_begin_at_the_mark() {
         let (marks, scan) = (Marks::default(), Scan::ToAssess);
-        let its_turn_comes = || marks.held().get_mut(&scan).unwrap().next = None;
         look(&marks, scan, None, 20);
         marks.looked(scan, BEGINNING, None, 30, Duration::from_secs(3600));
         for given in [40, 50] {
-            its_turn_comes();
+            now(&marks, scan);
             assert_eq!(marks.fresh(scan), Fresh::LookFrom(given - 20));
             marks.looked(scan, given - 20, None, given, NO_TIME);
+            marks.looks_no_more(scan);
         }
-        its_turn_comes();
+        let whole = marks.held()[&scan].whole.unwrap();
+        assert!(whole <= Instant::now() + MOST, "however long it takes");
         marks.held().get_mut(&scan).unwrap().whole = None;
+        now(&marks, scan);
         assert_eq!(marks.fresh(scan), Fresh::LookFrom(BEGINNING));
+    }
+
+    #[test]
+    fn nobody_looks_while_somebody_does_and_one_that_failed_is_followed_by_a_short_one() {
+        let (marks, scan) = (Marks::default(), Scan::Queue(1));
+        assert_eq!(marks.fresh(scan), Fresh::LookFrom(BEGINNING));
+        let looking = Looking(&marks, scan);
+        now(&marks, scan);
+        assert_eq!(marks.fresh(scan), Fresh::Mark(0), "although it takes longer than until the next one");
+        drop(looking);
+        assert_eq!(marks.fresh(scan), Fresh::LookFrom(0));
     }
 }

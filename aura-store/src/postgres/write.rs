@@ -16,7 +16,7 @@ use super::{
     durable::Run,
     duties,
     error::{failed, run_again},
-    marks::Scan,
+    marks::{PutBack, Scan},
     moves::Moves,
     read::begin,
     row::Named,
@@ -244,10 +244,9 @@ impl Write<'_> {
         // Who does not hold the end of the log keeps nobody from the disk.
         let has_waited = head.as_ref().map_or(Ok(true), |row| row.try_get("waits")).map_err(failed(self.action))?;
         let last = trail.write(&mut self, head).await?;
+        let back = PutBack(&self.core.marks, std::mem::take(&mut self.back));
         self.tx.commit().await.map_err(failed(self.action))?;
-        for (scan, number) in self.back {
-            self.core.marks.put_back(scan, number);
-        }
+        drop(back);
         if !to.is_empty() {
             self.core.news.moved(to);
         }

@@ -1,8 +1,9 @@
 //! Rows of the queue, each looked up by its model and place.
 //!
 //! What the database believes of the queue is what its last vacuum or count saw, often nothing, and rows that are gone stay in the index
-//! for as long as any transaction is open that may still see them. A join, or `seq = ANY(…)`, is planned by that belief: all of an empty
-//! queue is read as cheaply as ten of its rows, and then all that was ever in it is read. `LATERAL … OFFSET 0` leaves no choice.
+//! for as long as any transaction is open that may still see them. A join, or `model = 0 AND seq = ANY(…)`, is planned by that belief:
+//! to read all of an empty queue seems cheaper than to look for ten rows, and then all that was ever in it is read. `LATERAL … OFFSET 0`
+//! leaves no choice.
 
 /// Where the rows are (`place`) and what they are, for each `model` and `seq` that `asked` lists, in its order.
 macro_rules! each_waiting {
@@ -24,7 +25,7 @@ macro_rules! each_waiting {
 pub(super) use each_waiting;
 
 /// Behind a list of jobs, `new (id)`: those that are queued and that nobody else is moving right now, which are locked, and where they
-/// are. Who takes only what is free waits for nobody, so that any order will do.
+/// are. Who takes only what is free waits for no row of the queue, so that they may come in any order.
 macro_rules! and_free_in_queue {
     () => {
         "CROSS JOIN LATERAL (SELECT jobs.seq FROM jobs WHERE jobs.id = new.id AND jobs.status = 'QUEUED' OFFSET 0) AS job

@@ -146,8 +146,8 @@ async fn unknown_models(write: &mut Write<'_>, prds: &[NewPrdRecord]) -> Result<
 }
 
 /// All or none of them. Jobs get their places in the order in which they came; the end of the audit log is asked for last. The commit
-/// does not wait for the disk: whoever gives the jobs away may begin while the caller waits, and whatever he writes is on the disk behind
-/// them.
+/// does not wait for the disk: whoever gives the jobs away may begin while the caller waits. His commit reaches the disk after this one,
+/// and never without it.
 const NEW_ONES: &str = "
     WITH at AS MATERIALIZED (
         SELECT coalesce($1::timestamptz, clock_timestamp()) AS now
