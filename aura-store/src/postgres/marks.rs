@@ -33,8 +33,8 @@ pub(super) enum Scan {
     ToAssess,
 }
 
-/// The first number behind `$2` that is there, the last one that was given to anything (a new sequence shows the one that it will give next), and
-/// how long the look took, without what the connection was waited for.
+/// The first number behind `$2` that is there, the last one that was given to anything (a new sequence shows the one that it will give
+/// next), and how long the look took, without what the connection was waited for.
 macro_rules! look {
     ($first:literal, $sequence:literal) => {
         concat!(
