@@ -18,15 +18,25 @@ use aura_orchestra::{
 use aura_testbed::PrivatePostgres;
 use serde_json::json;
 
+use super::usage::Server;
+
 const JOBS: usize = 60_000;
 
 pub(crate) async fn run(server: &PrivatePostgres) {
     println!(
-        "{:>8} {:>10} {:>12} {:>12} {:>13} {:>18}",
-        "workers", "jobs/s", "claim p50 ms", "claim p99 ms", "report p99 ms", "first claims max ms"
+        "{:>8} {:>10} {:>12} {:>12} {:>13} {:>19} {:>17} {:>13}",
+        "workers",
+        "jobs/s",
+        "claim p50 ms",
+        "claim p99 ms",
+        "report p99 ms",
+        "first claims max ms",
+        "PostgreSQL us/job",
+        "client us/job"
     );
-    for workers in [50, 100, 250, 500] {
+    for workers in crowds() {
         let url = server.create_database().expect("a database");
+        let meter = Server::new(&url, server.pid()).await;
         let mut nodes = Vec::new();
         for _ in 0..2 {
             nodes.push(PgStore::builder(&url).connections(8).open().await.expect("the store opens"));
@@ -47,6 +57,7 @@ pub(crate) async fn run(server: &PrivatePostgres) {
             let assignment = |job| Assignment { job, model, probe: false, reason: json!({}) };
             first.assign(&jobs.map(assignment).collect::<Vec<_>>()).await.expect("assigned");
         }
+        let before = meter.usage().await;
         let started = Instant::now();
         let tasks: Vec<_> = (0..workers)
             .map(|n| {
@@ -71,20 +82,29 @@ pub(crate) async fn run(server: &PrivatePostgres) {
                 reports.push(report);
             }
         }
-        let took = started.elapsed();
+        let (took, used) = (started.elapsed(), meter.usage().await.since(&before));
         assert_eq!(firsts.len() + claims.len(), JOBS, "each job is claimed once");
+        let jobs = f64::from(u32::try_from(JOBS).expect("few"));
         println!(
-            "{workers:>8} {:>10.0} {:>12.1} {:>12.1} {:>13.1} {:>18.1}",
-            f64::from(u32::try_from(JOBS).expect("few")) / took.as_secs_f64(),
+            "{workers:>8} {:>10.0} {:>12.1} {:>12.1} {:>13.1} {:>19.1} {:>17.0} {:>13.0}",
+            jobs / took.as_secs_f64(),
             quantile(&mut claims, 50),
             quantile(&mut claims, 99),
             quantile(&mut reports, 99),
             quantile(&mut firsts, 100),
+            1000.0 * used.server_ms / jobs,
+            1000.0 * used.client_ms / jobs,
         );
         for node in nodes {
             node.close().await;
         }
     }
+}
+
+/// How many workers, one crowd after the other; `AURA_WORKERS` says others, between commas.
+fn crowds() -> Vec<usize> {
+    let asked = std::env::var("AURA_WORKERS").unwrap_or_else(|_| "50,100,250,500".to_owned());
+    asked.split(',').map(|workers| workers.trim().parse().expect("AURA_WORKERS: numbers between commas")).collect()
 }
 
 /// How long the claim and the report of one job took; nothing when none was left.
