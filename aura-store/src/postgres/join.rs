@@ -1,10 +1,14 @@
 //! Joins callers that come at the same time: while a batch has its turn the next one forms, and each caller is answered after the commit
-//! that its item was in. There is no timer: who comes alone is served at once.
+//! that its item was in. Nobody is kept waiting for company: who comes while no batch has its turn is served at once.
+//!
+//! Verbs may share their turns. Every transaction that writes waits in the end for the end of the audit log, which one at a time may hold:
+//! there the batches of two verbs would wait for each other, when the second could still grow.
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use aura_core::{StoreError, contract::store::Each};
@@ -12,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Most items that one transaction takes.
 const MOST: usize = 512;
+/// How long a batch keeps the verbs that share its turns waiting. One that takes longer is stuck behind a lock that somebody else holds,
+/// or the server is: then its turn does not help anybody.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 type Answer<O> = oneshot::Sender<Result<O, StoreError>>;
 type Batch<'a, O> = Pin<Box<dyn Future<Output = Result<Each<O>, StoreError>> + Send + 'a>>;
@@ -19,20 +26,54 @@ type Batch<'a, O> = Pin<Box<dyn Future<Output = Result<Each<O>, StoreError>> + S
 /// A verb whose single callers are joined.
 pub(super) struct Join<I, O>(mpsc::UnboundedSender<(I, Answer<O>)>);
 
+/// Turns that verbs share: one batch of all of them at a time.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Turns {
+    /// Waits for the next one; absent when nobody can have one any more.
+    async fn next(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).acquire_owned().await.ok()
+    }
+}
+
 /// A batch's turn: the next batch begins when it has ended, or was dropped.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<Mutex<Permits>>);
+
+/// Each lets somebody begin once it is given back.
 #[derive(Default)]
-pub(super) struct Turn(Mutex<Option<OwnedSemaphorePermit>>);
+struct Permits {
+    of_the_verb: Option<OwnedSemaphorePermit>,
+    shared: Option<OwnedSemaphorePermit>,
+}
 
 impl Turn {
-    /// The next batch may begin, while this one still waits for something.
+    /// The next one may begin, while this one still waits for something.
     pub(super) fn end(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let Permits { of_the_verb, shared } = std::mem::take(&mut *self.permits());
+        drop((of_the_verb, shared));
     }
 
     /// The same, as something to do while the disk is waited for.
     pub(super) async fn ended(&self) -> Result<(), StoreError> {
         self.end();
         Ok(())
+    }
+
+    /// The verbs that share it may begin, but not the next batch of this one.
+    fn let_others_begin(&self) {
+        drop(self.permits().shared.take());
+    }
+
+    fn permits(&self) -> MutexGuard<'_, Permits> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,32 +83,30 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Join<I, O> {
         core: Arc<C>,
         verb: impl for<'a> Fn(&'a C, &'a [I]) -> Batch<'a, O> + Send + Sync + 'static,
     ) -> Self {
-        Self::in_turns(core, move |core, items, turn| {
-            let done = verb(core, items);
-            Box::pin(async move {
-                let outcome = done.await;
-                turn.end();
-                outcome
-            })
-        })
+        Self::in_turns(core, Turns::default(), move |core, items, _| verb(core, items))
     }
 
-    /// The same for a verb that may say itself when its turn ends.
+    /// The same for a verb that says itself when its turn ends, if that is before its answer, and shares its turns with others.
     pub(super) fn in_turns<C: Send + Sync + 'static>(
         core: Arc<C>,
+        shared: Turns,
         verb: impl for<'a> Fn(&'a C, &'a [I], Turn) -> Batch<'a, O> + Send + Sync + 'static,
     ) -> Self {
         let (send, mut receive) = mpsc::unbounded_channel::<(I, Answer<O>)>();
-        let (verb, turns) = (Arc::new(verb), Arc::new(Semaphore::new(1)));
+        let (verb, own) = (Arc::new(verb), Turns::default());
         tokio::spawn(async move {
-            let mut waiting = Vec::new();
             // Callers are as many as are waiting for their answers, so the channel cannot grow without end.
-            while let Ok(turn) = Arc::clone(&turns).acquire_owned().await
-                && receive.recv_many(&mut waiting, MOST).await > 0
+            while let Some(first) = receive.recv().await
+                && let Some(of_the_verb) = own.next().await
+                && let Some(shared) = shared.next().await
             {
-                let (items, callers): (Vec<I>, Vec<Answer<O>>) = waiting.drain(..).unzip();
-                let (core, verb, turn) = (Arc::clone(&core), Arc::clone(&verb), Turn(Mutex::new(Some(turn))));
-                tokio::spawn(async move { answer(verb(&core, &items, turn).await, callers) });
+                let turn = Permits { of_the_verb: Some(of_the_verb), shared: Some(shared) };
+                let turn = Turn(Arc::new(Mutex::new(turn)));
+                let came_since = std::iter::from_fn(|| receive.try_recv().ok());
+                let batch = std::iter::once(first).chain(came_since).take(MOST);
+                let (items, callers): (Vec<I>, Vec<Answer<O>>) = batch.unzip();
+                let (core, verb) = (Arc::clone(&core), Arc::clone(&verb));
+                tokio::spawn(async move { answer(in_time(verb(&core, &items, turn.clone()), &turn).await, callers) });
             }
         });
         Self(send)
@@ -80,6 +119,19 @@ impl<I: Send + Sync + 'static, O: Send + 'static> Join<I, O> {
         self.0.send((item, answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+}
+
+/// Does a batch in its turn, which others may share once it has taken [`PATIENCE`].
+async fn in_time<O>(mut batch: Batch<'_, O>, turn: &Turn) -> Result<Each<O>, StoreError> {
+    let outcome = match tokio::time::timeout(PATIENCE, &mut batch).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            turn.let_others_begin();
+            batch.await
+        }
+    };
+    turn.end();
+    outcome
 }
 
 /// A caller that has gone away does not hear its answer; what was done stays done.
@@ -126,7 +178,11 @@ mod tests {
 
     /// Its turns end at once when they are `short`.
     fn join(core: &Arc<Doubler>, short: bool) -> Arc<Join<u32, u32>> {
-        Arc::new(Join::in_turns(Arc::clone(core), move |core, items, turn| {
+        sharing(core, &Turns::default(), short)
+    }
+
+    fn sharing(core: &Arc<Doubler>, turns: &Turns, short: bool) -> Arc<Join<u32, u32>> {
+        Arc::new(Join::in_turns(Arc::clone(core), turns.clone(), move |core, items, turn| {
             Box::pin(async move {
                 core.batches.lock().unwrap().push(items.to_vec());
                 if short {
@@ -134,7 +190,6 @@ mod tests {
                 }
                 core.started.add_permits(1);
                 core.permits.acquire().await.unwrap().forget();
-                drop(turn);
                 if items.contains(&13) {
                     return Err(StoreError::Unavailable { message: "13".to_owned(), source: None });
                 }
@@ -179,6 +234,26 @@ mod tests {
         for (n, answer) in (1..).zip(asked) {
             assert_eq!(answer.await.unwrap().unwrap(), n * 2);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_shares_the_turns_of_a_batch_waits_for_it_and_grows_but_does_not_wait_for_one_that_is_stuck() {
+        let core = doubler();
+        let turns = Turns::default();
+        let (one, other) = (sharing(&core, &turns, false), sharing(&core, &turns, false));
+        let first = ask(&one, 1);
+        core.started.acquire().await.unwrap().forget();
+        let others = [ask(&one, 2), ask(&other, 3), ask(&other, 4)];
+        tokio::time::sleep(PATIENCE - Duration::from_millis(1)).await;
+        assert_eq!(*core.batches.lock().unwrap(), [[1]]);
+        core.started.acquire().await.unwrap().forget();
+        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![3, 4]], "the verb's own next batch still waits");
+        core.permits.add_permits(3);
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        for (n, answer) in (2..5).zip(others) {
+            assert_eq!(answer.await.unwrap().unwrap(), n * 2);
+        }
+        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![3, 4], vec![2]]);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aura_core::{
-    Actor, JobStatus, NewAlert, Severity,
+    Actor, JobStatus, Model, NewAlert, Severity,
     contract::{
         AuditStore, JobStore, ModelStore,
         store::{Assignment, Claim, Wanted},
@@ -41,6 +41,28 @@ async fn a_verb_that_waits_for_a_row_does_not_keep_others_from_the_audit_log() {
 }
 
 #[tokio::test]
+async fn a_claim_that_waits_for_a_row_does_not_keep_its_node_from_taking_reports() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let proof = scene.in_progress(&model).await;
+    let job = scene.prd(1).await.jobs[0];
+    scene.assign(job, &model).await;
+    let mut other = scene.hand.begin().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("SELECT FROM jobs WHERE id = '{job}' FOR UPDATE")))
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let (store, claim) = (scene.store.clone(), any_of(&model, "w2"));
+    let waits = tokio::spawn(async move { store.claim(&claim).await });
+    scene.somebody_waits().await;
+    let reports = [report(&proof)];
+    let reported = tokio::time::timeout(Duration::from_secs(5), scene.store.report(&reports)).await;
+    reported.expect("it waits for nobody").unwrap().remove(0).unwrap();
+    other.rollback().await.unwrap();
+    assert_eq!(waits.await.unwrap().unwrap().remove(0).job.id, job);
+}
+
+#[tokio::test]
 async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_others_nor_who_waits_for_them() {
     let scene = Scene::new().await;
     let model = scene.model("m").await;
@@ -52,12 +74,7 @@ async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_other
         sqlx::raw_sql(AssertSqlSafe(moved)).execute(&mut *other).await.unwrap();
         let assignments =
             [job, free].map(|job| Assignment { job, model: model.id, probe: false, reason: json!("only one") });
-        let claims = ["w1", "w2"].map(|name| Claim {
-            worker: worker(name),
-            door: Door::InProcess,
-            wanted: Wanted::Any { models: vec![model.id], max: 1 },
-            lease: LEASE,
-        });
+        let claims = ["w1", "w2"].map(|name| any_of(&model, name));
         let done = scene.store.dispatch(&assignments, &claims).await.unwrap();
         let error = done.assigned[0].as_ref().unwrap_err().to_string();
         assert!(error.contains("is being moved by somebody else"), "{error}");
@@ -110,6 +127,11 @@ async fn work_may_be_given_away_while_who_handed_it_in_waits_for_the_disk() {
     scene.sql(THE_DISK_IS_THERE[0]).await.unwrap();
     scene.sql(THE_DISK_IS_THERE[1]).await.unwrap();
     submitted.await.unwrap().unwrap().remove(0).unwrap();
+}
+
+fn any_of(model: &Model, by: &str) -> Claim {
+    let wanted = Wanted::Any { models: vec![model.id], max: 1 };
+    Claim { worker: worker(by), door: Door::InProcess, wanted, lease: LEASE }
 }
 
 /// Two nodes on a server where who waits for the disk waits for a standby that never comes, for as long as we like.
