@@ -1,7 +1,7 @@
 //! Waiting for the disk, many at once.
 //!
 //! A verb holds the end of the audit log until its transaction ends, so a transaction that waited for the disk would make every
-//! other one wait with it. Verbs that are not alone, and new work that is handed in, commit without that wait (`synchronous_commit =
+//! other one wait with it. Verbs that others wait for, and new work that is handed in, commit without that wait (`synchronous_commit =
 //! off` for them alone) and are answered after a small transaction behind them, one for all that wait, has reached the disk: the log is
 //! written in order, so everything before it is there too. Nothing is answered, and no audit entry is shown, before it would survive a crash.
 //!

@@ -1,13 +1,16 @@
 //! Joins callers that come at the same time: while a batch has its turn the next one forms, and each caller is answered after the commit
 //! that its item was in. Nobody is kept waiting for company: who comes while no batch has its turn is served at once.
 //!
-//! Verbs may share their turns. Every transaction that writes waits in the end for the end of the audit log, which one at a time may hold:
+//! Verbs may share their turns. What leaves a trail waits last for the end of the audit log, which one transaction at a time may hold:
 //! there the batches of two verbs would wait for each other, when the second could still grow.
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,8 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Most items that one transaction takes.
 const MOST: usize = 512;
-/// How long a batch keeps the verbs that share its turns waiting. One that takes longer is stuck behind a lock that somebody else holds,
-/// or the server is: then its turn does not help anybody.
+/// How long a batch keeps the verbs that share its turns waiting. One that takes longer waits for what they may not need: a row that
+/// somebody else holds.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 type Answer<O> = oneshot::Sender<Result<O, StoreError>>;
@@ -28,37 +31,55 @@ pub(super) struct Join<I, O>(mpsc::UnboundedSender<(I, Answer<O>)>);
 
 /// Turns that verbs share: one batch of all of them at a time.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Turns {
+    one: Arc<Semaphore>,
+    /// How many wait for theirs.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Default for Turns {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self { one: Arc::new(Semaphore::new(1)), waiting: Arc::default() }
     }
 }
 
 impl Turns {
     /// Waits for the next one; absent when nobody can have one any more.
-    async fn next(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).acquire_owned().await.ok()
+    async fn next(&self) -> Option<Permit> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let permit = Arc::clone(&self.one).acquire_owned().await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(Permit { turns: self.clone(), _one: permit.ok()? })
     }
 }
 
-/// A batch's turn: the next batch begins when it has ended, or was dropped.
+/// Lets the next one begin once it is dropped.
+struct Permit {
+    turns: Turns,
+    _one: OwnedSemaphorePermit,
+}
+
+/// A batch's turn. Those that follow begin when it has ended, or all its clones were dropped.
 #[derive(Clone, Default)]
 pub(super) struct Turn(Arc<Mutex<Permits>>);
 
-/// Each lets somebody begin once it is given back.
 #[derive(Default)]
 struct Permits {
-    of_the_verb: Option<OwnedSemaphorePermit>,
-    shared: Option<OwnedSemaphorePermit>,
+    of_the_verb: Option<Permit>,
+    shared: Option<Permit>,
 }
 
 impl Turn {
+    /// Whether somebody waits for it to end.
+    pub(super) fn is_awaited(&self) -> bool {
+        let permits = self.permits();
+        let mut held = permits.of_the_verb.iter().chain(&permits.shared);
+        held.any(|permit| permit.turns.waiting.load(Ordering::Relaxed) > 0)
+    }
+
     /// The next one may begin, while this one still waits for something.
     pub(super) fn end(&self) {
-        let Permits { of_the_verb, shared } = std::mem::take(&mut *self.permits());
-        drop((of_the_verb, shared));
+        drop(std::mem::take(&mut *self.permits()));
     }
 
     /// The same, as something to do while the disk is waited for.
@@ -240,20 +261,35 @@ mod tests {
     async fn who_shares_the_turns_of_a_batch_waits_for_it_and_grows_but_does_not_wait_for_one_that_is_stuck() {
         let core = doubler();
         let turns = Turns::default();
-        let (one, other) = (sharing(&core, &turns, false), sharing(&core, &turns, false));
+        let (one, other) = (sharing(&core, &turns, false), sharing(&core, &turns, true));
+        let begun = |batches: &[&[u32]]| assert_eq!(*core.batches.lock().unwrap(), batches);
         let first = ask(&one, 1);
         core.started.acquire().await.unwrap().forget();
         let others = [ask(&one, 2), ask(&other, 3), ask(&other, 4)];
         tokio::time::sleep(PATIENCE - Duration::from_millis(1)).await;
-        assert_eq!(*core.batches.lock().unwrap(), [[1]]);
-        core.started.acquire().await.unwrap().forget();
-        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![3, 4]], "the verb's own next batch still waits");
+        begun(&[&[1]]);
+        tokio::time::sleep(PATIENCE).await;
+        // The other's turn ended as soon as it had begun, and the shared one is free; the next batch of the verb itself still waits.
+        begun(&[&[1], &[3, 4]]);
         core.permits.add_permits(3);
         assert_eq!(first.await.unwrap().unwrap(), 2);
         for (n, answer) in (2..5).zip(others) {
             assert_eq!(answer.await.unwrap().unwrap(), n * 2);
         }
-        assert_eq!(*core.batches.lock().unwrap(), [vec![1], vec![3, 4], vec![2]]);
+        begun(&[&[1], &[3, 4], &[2]]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_awaited_when_somebody_who_shares_it_waits() {
+        let turns = Turns::default();
+        let permit = turns.next().await;
+        let turn = Turn(Arc::new(Mutex::new(Permits { of_the_verb: None, shared: permit })));
+        assert!(!turn.is_awaited());
+        let next = tokio::spawn(async move { turns.next().await.map(drop) });
+        tokio::task::yield_now().await;
+        assert!(turn.is_awaited());
+        turn.end();
+        assert_eq!((next.await.unwrap(), turn.is_awaited()), (Some(()), false));
     }
 
     #[tokio::test]

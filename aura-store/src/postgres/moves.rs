@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::write::Write;
 
 /// Locks the end of the audit log.
-const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(true)";
+const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(NOT $1)";
 
 /// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has. The end of the log is asked for
 /// once all else is done: who waits for somebody's row does not hold it meanwhile.
@@ -32,14 +32,14 @@ macro_rules! keep {
                      + (SELECT count(*) FROM ended) AS rows
              )
              SELECT 0::bigint AS id, head.*
-             FROM kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head(true) WHERE kept.rows >= 0 OFFSET 0) AS head"
+             FROM kept CROSS JOIN LATERAL (SELECT * FROM hold_audit_head(NOT $7) WHERE kept.rows >= 0 OFFSET 0) AS head"
         )
     };
 }
 const KEEP: &str = keep!("SELECT 1 WHERE false");
 const KEEP_ENDED: &str = keep!(
     "INSERT INTO ended_jobs (status, seq, model, job)
-     SELECT status, seq, coalesce(assigned_model, 0), id FROM jobs WHERE id = ANY(ARRAY(SELECT unnest($7::uuid[])))
+     SELECT status, seq, coalesce(assigned_model, 0), id FROM jobs WHERE id = ANY(ARRAY(SELECT unnest($8::uuid[])))
      ORDER BY status, seq RETURNING 1"
 );
 
@@ -98,10 +98,11 @@ impl Moves {
         let ended: Vec<Uuid> = self.moved.iter().filter(|(_, status)| status.is_final()).map(|(job, _)| *job).collect();
         let jobs: Vec<Uuid> = self.moved.into_keys().collect();
         if statuses.is_empty() && prds.is_empty() && jobs.is_empty() {
-            return if trail { write.row(sqlx::query(HEAD)).await } else { Ok(None) };
+            return if trail { write.row(sqlx::query(HEAD).bind(write.is_awaited)).await } else { Ok(None) };
         }
         let query = sqlx::query(if ended.is_empty() { KEEP } else { KEEP_ENDED });
-        let query = query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now);
+        let query =
+            query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now).bind(write.is_awaited);
         write.row(if ended.is_empty() { query } else { query.bind(ended) }).await
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Write<'s> {
     back: HashMap<Scan, i64>,
     /// In which run of the server it writes.
     pub(super) server_run: Run,
+    /// Whether somebody is known who waits for its commit, which must not wait for the disk then.
+    pub(super) is_awaited: bool,
 }
 
 /// Does a verb, one transaction, and does it again when another transaction was in its way (a deadlock, a serialization
@@ -152,7 +154,8 @@ impl Core {
         };
         let server_run = row.try_get("run").map_err(failed(action))?;
         let (moves, trail) = (Moves::default(), Trail::default());
-        Ok(Write { core: self, tx, action, now, moves, trail, head: None, back: HashMap::new(), server_run })
+        let back = HashMap::new();
+        Ok(Write { core: self, tx, action, now, moves, trail, head: None, back, server_run, is_awaited: false })
     }
 }
 

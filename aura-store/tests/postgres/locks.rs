@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aura_core::{
-    Actor, JobStatus, Model, NewAlert, Severity,
+    Actor, JobStatus, LeaseProof, Model, NewAlert, Severity,
     contract::{
         AuditStore, JobStore, ModelStore,
         store::{Assignment, Claim, Wanted},
@@ -90,7 +90,8 @@ async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_other
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_waits_for_the_disk_itself_unless_others_wait_for_the_end_of_the_log() {
     let server = PrivatePostgres::builder().durable().start().unwrap();
-    let (scene, other) = without_a_disk(&server).await;
+    let (scene, other) = on(&server).await;
+    take_the_disk_away(&scene).await;
     let register = |store: &PgStore, name: &'static str| {
         let store = store.clone();
         let is_there = format!("SELECT count(*) FROM models WHERE name = '{name}'");
@@ -105,8 +106,7 @@ async fn a_commit_waits_for_the_disk_itself_unless_others_wait_for_the_end_of_th
     scene.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").await.unwrap();
     scene.until(&is_second_there).await;
     assert!(!second.is_finished(), "it is committed, and waits for the disk");
-    scene.sql(THE_DISK_IS_THERE[0]).await.unwrap();
-    scene.sql(THE_DISK_IS_THERE[1]).await.unwrap();
+    give_the_disk_back(&scene).await;
     for registered in [first, second] {
         registered.await.unwrap().unwrap();
     }
@@ -115,7 +115,8 @@ async fn a_commit_waits_for_the_disk_itself_unless_others_wait_for_the_end_of_th
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_may_be_given_away_while_who_handed_it_in_waits_for_the_disk() {
     let server = PrivatePostgres::builder().durable().start().unwrap();
-    let (scene, _) = without_a_disk(&server).await;
+    let (scene, _) = on(&server).await;
+    take_the_disk_away(&scene).await;
     let (store, record) = (scene.store.clone(), new_prd(1));
     let (is_there, job) = (format!("SELECT count(*) FROM prds WHERE id = '{}'", record.id), record.jobs[0]);
     let submitted = tokio::spawn(async move { store.submit(&[record]).await });
@@ -124,8 +125,7 @@ async fn work_may_be_given_away_while_who_handed_it_in_waits_for_the_disk() {
     assert!(!submitted.is_finished(), "nobody is told what could still be lost");
     let waiting: Vec<_> = scene.store.schedulable(9).await.unwrap().into_iter().map(|job| job.id).collect();
     assert!(waiting.contains(&job));
-    scene.sql(THE_DISK_IS_THERE[0]).await.unwrap();
-    scene.sql(THE_DISK_IS_THERE[1]).await.unwrap();
+    give_the_disk_back(&scene).await;
     submitted.await.unwrap().unwrap().remove(0).unwrap();
 }
 
@@ -134,18 +134,55 @@ fn any_of(model: &Model, by: &str) -> Claim {
     Claim { worker: worker(by), door: Door::InProcess, wanted, lease: LEASE }
 }
 
-/// Two nodes on a server where who waits for the disk waits for a standby that never comes, for as long as we like.
-async fn without_a_disk(server: &PrivatePostgres) -> (Scene, PgStore) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_the_next_one_waits_for_does_not_keep_it_from_beginning_until_the_disk_is_reached() {
+    let server = PrivatePostgres::builder().durable().start().unwrap();
+    let (scene, _) = on(&server).await;
+    let model = scene.model("m").await;
+    let proofs = [scene.in_progress(&model).await, scene.in_progress(&model).await];
+    take_the_disk_away(&scene).await;
+    let hand_in = |proof: &LeaseProof| {
+        let (store, report) = (scene.store.clone(), report(proof));
+        tokio::spawn(async move { store.report(&[report]).await })
+    };
+    let mut other = scene.hand.begin().await.unwrap();
+    let lock = format!("SELECT FROM jobs WHERE id = '{}' FOR UPDATE", proofs[0].job);
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *other).await.unwrap();
+    let first = hand_in(&proofs[0]);
+    scene.somebody_waits().await;
+    let second = hand_in(&proofs[1]);
+    // It is asked for on another thread at once, and the database a few times meanwhile.
+    for _ in 0..20 {
+        scene.number("SELECT 1::bigint").await;
+    }
+    other.rollback().await.unwrap();
+    scene.until(&format!("SELECT count(*) FROM jobs WHERE id = '{}' AND status = 'SUBMITTED'", proofs[0].job)).await;
+    assert!(!first.is_finished(), "it is committed, and waits for the disk");
+    give_the_disk_back(&scene).await;
+    for reported in [first, second] {
+        reported.await.unwrap().unwrap().remove(0).unwrap();
+    }
+}
+
+/// Two nodes on this server.
+async fn on(server: &PrivatePostgres) -> (Scene, PgStore) {
     let scene = Scene::at(server.create_database().unwrap()).await;
     let other = scene.node().await;
     // The run of the server has its name: nobody waits for that.
     scene.prd(1).await;
+    (scene, other)
+}
+
+/// Who waits for the disk waits from now on for a standby that never comes.
+async fn take_the_disk_away(scene: &Scene) {
     scene.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await.unwrap();
     scene.sql("SELECT pg_reload_conf()").await.unwrap();
     scene
         .until("SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = 'nobody'")
         .await;
-    (scene, other)
 }
 
-const THE_DISK_IS_THERE: [&str; 2] = ["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"];
+async fn give_the_disk_back(scene: &Scene) {
+    scene.sql("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
+    scene.sql("SELECT pg_reload_conf()").await.unwrap();
+}

@@ -262,6 +262,7 @@ pub(super) async fn commit(
     turn: &Turn,
 ) -> Result<Each<Vec<ClaimedJob>>, StoreError> {
     let prds = prds_apart(&mut write, &taken).await?;
+    write.is_awaited = turn.is_awaited();
     write.commit_and(turn.ended()).await?;
     let prd_of = |job: &Job, row: Option<PgRow>| match (row, prds.get(&job.prd_id)) {
         (Some(row), _) => record::prd_of(Named::new("job", &row), job),

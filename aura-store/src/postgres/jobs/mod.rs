@@ -59,16 +59,16 @@ pub(super) struct Joins {
 impl Joins {
     /// Must be made within a runtime.
     pub(super) fn new(core: &Arc<Core>) -> Self {
-        let by_workers = Turns::default();
+        let claims_and_reports = Turns::default();
         Self {
             submit: Join::in_turns(Arc::clone(core), Turns::default(), |core, items, turn| {
                 Box::pin(async move { submit::submit(core, items, &turn).await })
             }),
-            claim: Join::in_turns(Arc::clone(core), by_workers.clone(), |core, items, turn| {
+            claim: Join::in_turns(Arc::clone(core), claims_and_reports.clone(), |core, items, turn| {
                 Box::pin(async move { claim::claim_any(core, items, &turn).await })
             }),
             heartbeat: Join::of(Arc::clone(core), |core, items| Box::pin(lease::heartbeat(core, items))),
-            report: Join::in_turns(Arc::clone(core), by_workers, |core, items, turn| {
+            report: Join::in_turns(Arc::clone(core), claims_and_reports, |core, items, turn| {
                 Box::pin(async move { report::report(core, items, &turn).await })
             }),
             artifacts: Join::of(Arc::clone(core), |core, items| Box::pin(super::runs::add_artifacts(core, items))),

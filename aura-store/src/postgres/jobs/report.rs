@@ -83,6 +83,7 @@ async fn report_once(core: &Core, reports: &[Report], turn: &Turn) -> Result<Eac
     let answers = answers.all()?;
     // The worker forgets then what it handed in.
     let repeat = answers.iter().flatten().any(|reported| reported.repeated);
+    write.is_awaited = turn.is_awaited();
     write.commit_repeating(repeat, turn.ended()).await?;
     Ok(answers)
 }
