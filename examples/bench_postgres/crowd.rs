@@ -101,10 +101,10 @@ pub(crate) async fn run(server: &PrivatePostgres) {
     }
 }
 
-/// How many workers, one crowd after the other; `AURA_WORKERS` says others, between commas.
+/// How many workers, one crowd after the other; `AURA_CROWDS` says others, between commas.
 fn crowds() -> Vec<usize> {
-    let asked = std::env::var("AURA_WORKERS").unwrap_or_else(|_| "50,100,250,500".to_owned());
-    asked.split(',').map(|workers| workers.trim().parse().expect("AURA_WORKERS: numbers between commas")).collect()
+    let asked = std::env::var("AURA_CROWDS").unwrap_or_else(|_| "50,100,250,500".to_owned());
+    asked.split(',').map(|workers| workers.trim().parse().expect("AURA_CROWDS: numbers between commas")).collect()
 }
 
 /// How long the claim and the report of one job took; nothing when none was left.

@@ -5,7 +5,7 @@
 //! cargo run --release --example bench_postgres [idle] [enqueue] [life] [crowd] [aged]
 //! ```
 //! It starts a private, durable PostgreSQL (fsync and synchronous_commit on) and prints a table. For the queue's verbs alone,
-//! beside other queues, see `scripts/bench-queue`. `AURA_WORKERS=500,1000` says how many workers come to `crowd`.
+//! beside other queues, see `scripts/bench-queue`. `AURA_CROWDS=500,1000` says how many workers come to `crowd`.
 
 #![expect(
     clippy::expect_used,
