@@ -155,11 +155,41 @@ impl ReadyEntry {
     pub const fn action(&self) -> Action {
         self.action
     }
+}
 
-    /// The hash that it has at this place and moment behind `previous`: [`AuditEntry::hash_after`] of the whole entry.
+/// The end of a chain to which entries of one moment are appended.
+#[derive(Debug, Clone)]
+pub struct ChainEnd {
+    seq: AuditSeq,
+    hash: EntryHash,
+    /// The moment, as it is hashed.
+    at: String,
+}
+
+impl ChainEnd {
+    /// The end behind the entry at this place, which has this hash.
     #[must_use]
-    pub fn hash_after(&self, previous: &EntryHash, seq: AuditSeq, at: DateTime<Utc>) -> EntryHash {
-        link(previous, seq, &self.actor, self.action.as_str(), &self.canonical, at)
+    pub fn behind(seq: AuditSeq, hash: EntryHash, at: DateTime<Utc>) -> Self {
+        Self { seq, hash, at: written(at) }
+    }
+
+    /// Appends an entry; answers with its hash, which is [`AuditEntry::hash_after`] of the whole entry.
+    pub fn append(&mut self, entry: &ReadyEntry) -> &EntryHash {
+        self.seq.0 += 1;
+        self.hash = link(&self.hash, self.seq, &entry.actor, entry.action.as_str(), &entry.canonical, &self.at);
+        &self.hash
+    }
+
+    /// The place of the last entry.
+    #[must_use]
+    pub const fn seq(&self) -> AuditSeq {
+        self.seq
+    }
+
+    /// The hash of the last entry.
+    #[must_use]
+    pub const fn hash(&self) -> &EntryHash {
+        &self.hash
     }
 }
 
@@ -209,20 +239,17 @@ impl AuditEntry {
     /// with its length in front, details as JSON with sorted keys and equal numbers alike.
     #[must_use]
     pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
-        link(previous, self.seq, &self.actor, &self.action, &canonical(&self.details), self.created_at)
+        link(previous, self.seq, &self.actor, &self.action, &canonical(&self.details), &written(self.created_at))
     }
 }
 
-fn link(
-    previous: &EntryHash,
-    seq: AuditSeq,
-    actor: &str,
-    action: &str,
-    details: &[u8],
-    at: DateTime<Utc>,
-) -> EntryHash {
+/// A moment as it is hashed.
+fn written(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn link(previous: &EntryHash, seq: AuditSeq, actor: &str, action: &str, details: &[u8], at: &str) -> EntryHash {
     let mut hasher = Sha256::new();
-    let at = at.to_rfc3339_opts(SecondsFormat::Micros, true);
     let seq = seq.to_string();
     for part in [previous.0.as_bytes(), seq.as_bytes(), actor.as_bytes(), action.as_bytes(), details, at.as_bytes()] {
         hasher.update((part.len() as u64).to_be_bytes());
@@ -370,6 +397,16 @@ mod tests {
         let entry = AuditEntry::seal(entry, AuditSeq(1), DateTime::UNIX_EPOCH, &EntryHash::genesis());
         let hash = "9cfa6e91cd838b1923159ab3c72c13eecff3d8951a7c9edf11ca1fa7315282ae";
         assert_eq!(entry.hash, Some(EntryHash(hash.to_owned())));
+    }
+
+    #[test]
+    fn an_entry_that_was_made_ready_has_the_hash_that_it_has_as_a_whole() {
+        let mut end = ChainEnd::behind(AuditSeq(0), EntryHash::genesis(), DateTime::UNIX_EPOCH);
+        for whole in chain(3) {
+            let ready = ReadyEntry::new(&Actor::hr(), Action::ModelStanding, &whole.details);
+            assert_eq!(Some(end.append(&ready)), whole.hash.as_ref());
+            assert_eq!((end.seq(), Some(end.hash())), (whole.seq, whole.hash.as_ref()));
+        }
     }
 
     #[test]

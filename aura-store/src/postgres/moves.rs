@@ -12,7 +12,7 @@ use super::write::Write;
 /// Locks the end of the audit log.
 const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(NOT $1)";
 
-/// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has. The end of the log is asked for
+/// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has, or where they are entered already. The end of the log is asked for
 /// once all else is done: who waits for somebody's row does not hold it meanwhile.
 macro_rules! keep {
     ($ended:literal) => {
@@ -51,6 +51,8 @@ pub(super) struct Moves {
     made: BTreeSet<JobStatus>,
     /// Where each job that moved is now.
     moved: HashMap<Uuid, JobStatus>,
+    /// Those that have ended and are to be entered.
+    ended: Vec<Uuid>,
     handed_in: BTreeSet<Uuid>,
 }
 
@@ -65,6 +67,16 @@ impl Moves {
     pub(super) fn moved(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
         self.count(from, model, -1);
         self.count(to, model, 1);
+        self.moved.insert(job.as_uuid(), to);
+        if to.is_final() {
+            self.ended.push(job.as_uuid());
+        }
+    }
+
+    /// A job changed its state by a statement that entered it among those that have ended, if it has.
+    pub(super) fn moved_and_entered(&mut self, job: JobId, from: JobStatus, to: JobStatus) {
+        self.count(from, None, -1);
+        self.count(to, None, 1);
         self.moved.insert(job.as_uuid(), to);
     }
 
@@ -95,11 +107,11 @@ impl Moves {
             counts.push(count);
         }
         let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
-        let ended: Vec<Uuid> = self.moved.iter().filter(|(_, status)| status.is_final()).map(|(job, _)| *job).collect();
         let jobs: Vec<Uuid> = self.moved.into_keys().collect();
         if statuses.is_empty() && prds.is_empty() && jobs.is_empty() {
             return if trail { write.row(sqlx::query(HEAD).bind(write.is_awaited)).await } else { Ok(None) };
         }
+        let ended = self.ended;
         let query = sqlx::query(if ended.is_empty() { KEEP } else { KEEP_ENDED });
         let query =
             query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now).bind(write.is_awaited);

@@ -196,7 +196,7 @@ impl PgStoreBuilder {
 
     /// What each connection is asked for. Engines ask for a few rows by an index each time; a plan that was made while a table
     /// was small, or by old statistics, must not read a whole table once it is large.
-    fn settings(&self) -> [(&'static str, String); 7] {
+    fn settings(&self) -> [(&'static str, String); 8] {
         [
             // What the verbs keep beside the rows of jobs, no trigger needs to keep for them.
             ("aura.verb", "on".to_owned()),
@@ -205,6 +205,8 @@ impl PgStoreBuilder {
             // refuses anything stricter than REPEATABLE READ.
             ("default_transaction_isolation", "read committed".to_owned()),
             ("enable_seqscan", "off".to_owned()),
+            // Verbs look each thing up once: what was looked up is not worth remembering.
+            ("enable_memoize", "off".to_owned()),
             ("jit", "off".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),
             ("idle_in_transaction_session_timeout", SILENCE.as_millis().to_string()),

@@ -22,6 +22,7 @@ const VERSIONS: &[(i64, &str)] = &[
     (9, include_str!("../../migrations/postgres/0009_fast_compression.sql")),
     (10, include_str!("../../migrations/postgres/0010_ended_jobs.sql")),
     (11, include_str!("../../migrations/postgres/0011_no_joins.sql")),
+    (12, include_str!("../../migrations/postgres/0012_free_pages.sql")),
 ];
 
 /// The oldest server whose SQL is used here.

@@ -2,7 +2,7 @@
 
 use aura_core::{
     Action, Actor, AuditSeq, FencingToken, JobId, StoreError,
-    audit::{EntryHash, ReadyEntry},
+    audit::{ChainEnd, EntryHash, ReadyEntry},
 };
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -66,17 +66,11 @@ impl Trail {
         if self.is_empty() {
             return Ok(None);
         }
-        let at = write.now;
         let row = head.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
         let named = Named::new("audit log", &row);
-        let (mut seq, mut head): (i64, _) = (named.get("seq")?, EntryHash(named.get("hash")?));
-        let first = seq + 1;
-        let mut hashes = Vec::with_capacity(self.entries.len());
-        for entry in &self.entries {
-            seq += 1;
-            head = entry.hash_after(&head, AuditSeq(seq), at);
-            hashes.push(head.0.clone());
-        }
+        let (last, hash) = (AuditSeq(named.get("seq")?), EntryHash(named.get("hash")?));
+        let mut end = ChainEnd::behind(last, hash, write.now);
+        let hashes: Vec<_> = self.entries.iter().map(|entry| end.append(entry).0.clone()).collect();
         // Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it is read.
         let query = sqlx::query(
             "WITH entries AS (
@@ -89,17 +83,17 @@ impl Trail {
              INSERT INTO audit_head (seq, hash) VALUES ($9, decode($10, 'hex'))",
         );
         let query = query
-            .bind(at)
-            .bind(first)
+            .bind(write.now)
+            .bind(last.0 + 1)
             .bind(self.entries.iter().map(ReadyEntry::actor).collect::<Vec<_>>())
             .bind(self.entries.iter().map(|entry| entry.action().as_str()).collect::<Vec<_>>())
             .bind(self.details)
             .bind(hashes)
             .bind(self.jobs)
             .bind(self.leases)
-            .bind(seq)
-            .bind(head.0);
+            .bind(end.seq().0)
+            .bind(end.hash().0.as_str());
         write.run(query).await?;
-        Ok(Some(seq))
+        Ok(Some(end.seq().0))
     }
 }

@@ -1,6 +1,6 @@
 //! Assignment: which model gets a queued job.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use aura_core::{
     Action, Actor, Job, JobId, JobStatus, ModelId, PrdId, StoreError,
@@ -23,6 +23,29 @@ use crate::facts::{About, facts};
 
 pub(super) async fn assign(core: &Core, assignments: &[Assignment]) -> Result<Each<()>, StoreError> {
     again(|| assign_once(core, assignments)).await
+}
+
+/// Whether the model of an assignment `new (model, probe)` may be given jobs; `$models` lists those that occur, so that each is looked
+/// up once.
+macro_rules! model_takes_jobs {
+    ($models:literal) => {
+        concat!(
+            "(new.model = ANY(ARRAY(
+                 SELECT id FROM models WHERE id = ANY(",
+            $models,
+            "::int[]) AND hold IS NULL AND is_active
+             )) OR new.probe AND new.model = ANY(ARRAY(SELECT id FROM models WHERE id = ANY(",
+            $models,
+            ") AND hold IS NULL)))"
+        )
+    };
+}
+pub(super) use model_takes_jobs;
+
+/// Each model once.
+pub(super) fn distinct(models: &[i32]) -> Vec<i32> {
+    let models: BTreeSet<i32> = models.iter().copied().collect();
+    models.into_iter().collect()
 }
 
 /// What an assignment is decided on.
@@ -89,49 +112,52 @@ async fn give(
     }
     let query = sqlx::query(concat!(
         "WITH waits AS (
-             SELECT new.*, there.place
+             SELECT new.*, there.place, job.place AS job_place
              FROM (SELECT unnest($1::bigint[]) AS item, unnest($2::uuid[]) AS id, unnest($3::int[]) AS model,
                        unnest($4::boolean[]) AS probe) AS new ",
         and_free_in_queue!(),
+        " WHERE ",
+        model_takes_jobs!("$6"),
         "
          ), assigned AS (
              UPDATE jobs SET status = 'ASSIGNED', assigned_model = new.model, probe = new.probe, updated_at = $5
              FROM (SELECT * FROM waits ORDER BY id) AS new
-                 JOIN models ON models.id = new.model AND models.hold IS NULL AND (models.is_active OR new.probe)
-             WHERE jobs.id = new.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = new.model, true)
+             WHERE jobs.ctid = new.job_place AND jobs.id = new.id AND jobs.status = 'QUEUED'
+               AND coalesce(jobs.pinned_model = new.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
-             RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, models.name, new.place
+             RETURNING jobs.id, new.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.assigned_model, new.place
          ), gone AS (
              DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM assigned))
          ), there AS (
              INSERT INTO queue (model, seq, job, since) SELECT assigned_model, seq, id, $5 FROM assigned
          )
-         SELECT id, item, seq, prd_id, attempt, assigned_model, name FROM assigned",
+         SELECT id, item, seq, prd_id, attempt, assigned_model FROM assigned",
     ));
-    let query = query.bind(items).bind(ids).bind(of).bind(probes).bind(write.now);
+    let models = distinct(&of);
+    let query = query.bind(items).bind(ids).bind(of).bind(probes).bind(write.now).bind(&models);
     let mut given = each(&write.rows(query).await?, |row| {
         let named = Named::new("job", row);
         let prd = PrdId::from_uuid(named.get("prd_id")?);
         let about = About { job: JobId::from_uuid(named.get("id")?), prd, attempt: named.small("attempt")? };
-        let (seq, name): (i64, String) = (named.get("seq")?, named.get("name")?);
-        Ok((named.number::<usize>("item")?, about, seq, ModelId(named.get("assigned_model")?), name))
+        Ok((named.number::<usize>("item")?, about, named.get("seq")?, ModelId(named.get("assigned_model")?)))
     })?;
     given.sort_unstable_by_key(|(place, ..)| *place);
-    for (place, about, seq, model, name) in given {
+    let names = write.names_of(models.into_iter().map(ModelId)).await?;
+    for (place, about, seq, model) in given {
         let Some((item, assignment)) = assignments.get(place) else { continue };
         write.back(Scan::Queue(model.0), seq);
-        note(write, assignment, about, &name);
+        note(write, assignment, about, names.get(&model).map(String::as_str));
         answers.set(*item, Ok(()));
     }
     Ok(())
 }
 
 /// Leaves what goes with an assignment.
-pub(super) fn note(write: &mut Write<'_>, assignment: &Assignment, about: About, name: &str) {
+pub(super) fn note(write: &mut Write<'_>, assignment: &Assignment, about: About, name: Option<&str>) {
     let Assignment { job, model, probe, reason } = assignment;
     write.moves.moved(*job, JobStatus::Queued, JobStatus::Assigned, Some(*model));
     let more = json!({ "model_id": model, "probe": probe, "reason": reason });
-    write.trail.both(&Actor::scheduler(), *job, Action::JobAssigned, facts(about, Some(name), more));
+    write.trail.both(&Actor::scheduler(), *job, Action::JobAssigned, facts(about, name, more));
 }
 
 /// Looks at jobs, models and PRDs, assigns what may be assigned, and says of all others why not.
@@ -155,7 +181,7 @@ async fn look_and_give(
             ids.push(job.id.as_uuid());
             of.push(assignment.model.0);
             probes.push(assignment.probe);
-            note(write, assignment, job.into(), name);
+            note(write, assignment, job.into(), Some(name));
             job.prd_id
         });
         if let Ok(prd) = &answer {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use aura_core::{
-    JobStatus, StoreError,
+    JobStatus, ModelId, StoreError,
     contract::store::{Assignment, Claim, Dispatched, Wanted},
 };
 
@@ -17,7 +17,7 @@ use super::{
         value,
         write::{Answers, Write, again},
     },
-    assign,
+    assign::{self, distinct, model_takes_jobs},
     claim::{self, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
     queue::and_free_in_queue,
     record::{self, claimed_columns, door_word},
@@ -135,10 +135,12 @@ async fn begin_at_once(
         "WITH at AS (
              SELECT $1::timestamptz AS now
          ), waits AS (
-             SELECT new.*, there.place
+             SELECT new.*, there.place, job.place AS job_place
              FROM (SELECT unnest($2::bigint[]) AS item, unnest($3::uuid[]) AS id, unnest($4::int[]) AS model,
                        unnest($5::boolean[]) AS probe, unnest($6::int[]) AS claim) AS new ",
         and_free_in_queue!(),
+        " WHERE ",
+        model_takes_jobs!("$10"),
         "
          ), tokens AS MATERIALIZED (
              SELECT ARRAY(SELECT nextval('lease_tokens') FROM generate_series(1, cardinality($7::text[]))) AS token
@@ -149,10 +151,11 @@ async fn begin_at_once(
          ), begun AS (
              UPDATE jobs SET assigned_model = taken.model, probe = taken.probe, ",
         goes_in_progress!(),
-        "FROM taken JOIN models ON models.id = taken.model AND models.hold IS NULL AND (models.is_active OR taken.probe)
-             WHERE jobs.id = taken.id AND jobs.status = 'QUEUED' AND coalesce(jobs.pinned_model = taken.model, true)
+        "FROM taken
+             WHERE jobs.ctid = taken.job_place AND jobs.id = taken.id AND jobs.status = 'QUEUED'
+               AND coalesce(jobs.pinned_model = taken.model, true)
                AND (SELECT cardinality(prds.jobs) = 1 FROM prds WHERE prds.id = jobs.prd_id)
-             RETURNING taken.item, taken.claim::bigint AS n, taken.ends, models.name, jobs.seq, taken.place, ",
+             RETURNING taken.item, taken.claim::bigint AS n, taken.ends, jobs.seq, taken.place, ",
         claimed_columns!(),
         "), gone AS (
              DELETE FROM queue WHERE ctid = ANY(ARRAY(SELECT place FROM begun))
@@ -163,22 +166,25 @@ async fn begin_at_once(
         with_their_prds!(),
         "ORDER BY begun.seq"
     ));
+    let distinct = distinct(&models);
     let query = query.bind(now).bind(items).bind(ids).bind(models).bind(probes).bind(of);
     let query = query
         .bind(claims.iter().map(|claim| claim.worker.as_str().to_owned()).collect::<Vec<_>>())
         .bind(claims.iter().map(|claim| door_word(claim.door)).collect::<Vec<_>>())
-        .bind(claims.iter().map(|claim| value::after(now, claim.lease)).collect::<Vec<_>>());
+        .bind(claims.iter().map(|claim| value::after(now, claim.lease)).collect::<Vec<_>>())
+        .bind(&distinct);
     let mut begun = Vec::new();
-    for row in write.rows(query).await? {
+    let rows = write.rows(query).await?;
+    let names = write.names_of(distinct.into_iter().map(ModelId)).await?;
+    for row in rows {
         let named = Named::new("job", &row);
         let (item, place) = (named.number::<usize>("item")?, record::item(&row)?);
         let (Some(assignment), Some(claim)) = (assignments.get(item), claims.get(place)) else {
             return Err(named.corrupt("item", "is nobody's"));
         };
-        let name: String = named.get("name")?;
         let taken = Taken::of(row, place, claim, now)?;
         let before = About { attempt: taken.job.attempt.saturating_sub(1), ..About::from(&taken.job) };
-        assign::note(write, assignment, before, &name);
+        assign::note(write, assignment, before, names.get(&assignment.model).map(String::as_str));
         answers.set(item, Ok(()));
         begun.push(taken);
     }

@@ -24,11 +24,14 @@ macro_rules! each_waiting {
 }
 pub(super) use each_waiting;
 
-/// Behind a list of jobs, `new (id)`: those that are queued and that nobody else is moving right now, which are locked, and where they
-/// are. Who takes only what is free waits for no row of the queue, so that they may come in any order.
+/// Behind a list of jobs, `new (id)`: those that are queued and that nobody else is moving right now, which are locked; where they wait
+/// (`there.place`), and where their own rows are (`job.place`), for the rest of the statement. Who takes only what is free waits for no
+/// row of the queue, so that they may come in any order.
 macro_rules! and_free_in_queue {
     () => {
-        "CROSS JOIN LATERAL (SELECT jobs.seq FROM jobs WHERE jobs.id = new.id AND jobs.status = 'QUEUED' OFFSET 0) AS job
+        "CROSS JOIN LATERAL (
+                 SELECT jobs.ctid AS place, jobs.seq FROM jobs WHERE jobs.id = new.id AND jobs.status = 'QUEUED' OFFSET 0
+             ) AS job
              CROSS JOIN LATERAL (
                  SELECT ctid AS place FROM queue WHERE model = 0 AND queue.seq = job.seq OFFSET 0 FOR UPDATE SKIP LOCKED
              ) AS there"

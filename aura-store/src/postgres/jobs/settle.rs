@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Core,
+        error::is_duplicate,
         row::{Named, each},
         write::{Answers, Write, again},
     },
@@ -16,12 +17,16 @@ use super::{
 };
 
 pub(super) async fn settle(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
-    again(|| settle_once(core, verdicts)).await
+    // None is there yet, nearly always: to ask for each takes longer, and where one is, this fails as a whole.
+    match again(|| settle_once(core, verdicts, NEW)).await {
+        Err(error) if is_duplicate(&error) => again(|| settle_once(core, verdicts, ANY)).await,
+        outcome => outcome,
+    }
 }
 
-async fn settle_once(core: &Core, verdicts: &[Verdict]) -> Result<Each<bool>, StoreError> {
+async fn settle_once(core: &Core, verdicts: &[Verdict], sql: &'static str) -> Result<Each<bool>, StoreError> {
     let mut write = core.write("store verdicts").await?;
-    let mut stored = write.store_verdicts(verdicts).await?;
+    let mut stored = write.insert_verdicts(verdicts, sql).await?;
     let mut answers = Answers::of(verdicts.len());
     for (item, verdict) in verdicts.iter().enumerate() {
         if stored.remove(&verdict.prd.as_uuid()) {
@@ -61,9 +66,32 @@ fn summary(verdict: &Verdict) -> Value {
     json!({ "prd_id": verdict.prd, "winner": winner, "why": verdict.why })
 }
 
+/// Stores verdicts of PRDs that are there.
+macro_rules! insert {
+    ($where_one_is:literal) => {
+        concat!(
+            "INSERT INTO verdicts (prd_id, verdict, settled_at)
+             SELECT prd, body::json, at
+             FROM (SELECT unnest($1::uuid[]) AS prd, unnest($2::text[]) AS body, unnest($3::timestamptz[]) AS at) AS new
+             WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = new.prd OFFSET 0)
+             ORDER BY prd ",
+            $where_one_is,
+            "RETURNING prd_id AS id"
+        )
+    };
+}
+/// Fails where one has a verdict.
+const NEW: &str = insert!("");
+/// Passes over those that have one.
+const ANY: &str = insert!("ON CONFLICT DO NOTHING ");
+
 impl Write<'_> {
     /// Stores verdicts of PRDs that are there and have none; answers which PRDs these were.
     pub(super) async fn store_verdicts(&mut self, verdicts: &[Verdict]) -> Result<HashSet<Uuid>, StoreError> {
+        self.insert_verdicts(verdicts, ANY).await
+    }
+
+    async fn insert_verdicts(&mut self, verdicts: &[Verdict], sql: &'static str) -> Result<HashSet<Uuid>, StoreError> {
         let (mut prds, mut bodies, mut times) = (Vec::new(), Vec::new(), Vec::new());
         for verdict in verdicts {
             prds.push(verdict.prd.as_uuid());
@@ -75,14 +103,7 @@ impl Write<'_> {
                 })?,
             );
         }
-        let query = sqlx::query(
-            "INSERT INTO verdicts (prd_id, verdict, settled_at)
-             SELECT prd, body::json, at
-             FROM (SELECT unnest($1::uuid[]) AS prd, unnest($2::text[]) AS body, unnest($3::timestamptz[]) AS at) AS new
-             WHERE EXISTS (SELECT 1 FROM prds WHERE prds.id = new.prd OFFSET 0)
-             ORDER BY prd ON CONFLICT DO NOTHING RETURNING prd_id AS id",
-        );
-        let rows = self.rows(query.bind(prds).bind(bodies).bind(times)).await?;
+        let rows = self.rows(sqlx::query(sql).bind(prds).bind(bodies).bind(times)).await?;
         Ok(each(&rows, |row| Named::new("PRD", row).get("id"))?.into_iter().collect())
     }
 }

@@ -111,7 +111,10 @@ async fn move_on<'j>(write: &mut Write<'_>, judgements: &'j [Judgement]) -> Resu
                  AND jobs.assigned_model = next.model
                  AND NOT EXISTS (SELECT 1 FROM model_runs
                                  WHERE model_runs.job_id = jobs.id AND model_runs.attempt = next.attempt OFFSET 0)
-             RETURNING jobs.id, next.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.status
+             RETURNING jobs.id, next.item, jobs.seq, jobs.prd_id, jobs.attempt, jobs.status, jobs.assigned_model
+         ), ended AS (
+             INSERT INTO ended_jobs (status, seq, model, job)
+             SELECT status, seq, assigned_model, id FROM moved WHERE status <> 'QUEUED'
          ), there AS (
              INSERT INTO queue (model, seq, job, since) SELECT 0, seq, id, $8 FROM moved WHERE status = 'QUEUED'
          )
@@ -248,7 +251,7 @@ fn leave_trail(write: &mut Write<'_>, taken: &Taken<'_>, id: RunId, names: &Hash
     let Taken { judgement, about, status } = *taken;
     let (run, reason) = (&judgement.run, reason_of(&judgement.next));
     let name = names.get(&run.model_id).map(String::as_str);
-    write.moves.moved(about.job, JobStatus::Submitted, status, None);
+    write.moves.moved_and_entered(about.job, JobStatus::Submitted, status);
     let accountant = Actor::accountant();
     let mut both = |action, more| write.trail.both(&accountant, about.job, action, facts(about, name, more));
     let scored = json!({ "run_id": id, "score": run.score, "attainable": run.attainable, "success": run.success,
