@@ -63,9 +63,15 @@ pub(super) fn failed_there(action: &'static str) -> impl Fn(Error) -> StoreError
 /// An error while opening the database at `place`.
 pub(super) fn opening(place: &str) -> impl Fn(Error) -> StoreError {
     move |error| {
+        let advice = match code(&error).as_deref() {
+            Some(LOCK_NOT_AVAILABLE) => {
+                "its tables are to be changed, and another session holds them: wait for it or end it"
+            }
+            _ => "check the address, the role and its rights",
+        };
         let said = error.as_database_error().map_or_else(|| error.to_string(), said);
         StoreError::Unavailable {
-            message: format!("database {place} cannot be opened ({said}): check the address, the role and its rights"),
+            message: format!("database {place} cannot be opened ({said}): {advice}"),
             source: Some(Box::new(error)),
         }
     }

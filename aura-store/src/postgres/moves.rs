@@ -12,8 +12,8 @@ use super::write::Write;
 /// Locks the end of the audit log.
 const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(NOT $1)";
 
-/// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has, or where they are entered already. The end of the log is asked for
-/// once all else is done: who waits for somebody's row does not hold it meanwhile.
+/// Writes what goes with moves. `$ended` enters the jobs that have ended; it is spared where none has, or where they are entered
+/// already. The end of the log is asked for once all else is done: who waits for somebody's row does not hold it meanwhile.
 macro_rules! keep {
     ($ended:literal) => {
         concat!(

@@ -205,7 +205,7 @@ impl PgStoreBuilder {
             // refuses anything stricter than REPEATABLE READ.
             ("default_transaction_isolation", "read committed".to_owned()),
             ("enable_seqscan", "off".to_owned()),
-            // Verbs look each thing up once: what was looked up is not worth remembering.
+            // Lists name each thing once, nearly always: what was looked up for one line is not worth remembering for the next.
             ("enable_memoize", "off".to_owned()),
             ("jit", "off".to_owned()),
             ("statement_timeout", STATEMENT_TIMEOUT.as_millis().to_string()),

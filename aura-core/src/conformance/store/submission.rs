@@ -6,7 +6,7 @@ use chrono::DateTime;
 
 use super::scene::{Scene, assert_conflict, only};
 use crate::{
-    Actor, JobId, JobState, JobStatus, Model, NewPrd, Outcome, Plan, PrdId, Verdict,
+    Actor, JobId, JobState, JobStatus, Model, NewPrd, Outcome, Plan, PrdId, StoreError, Verdict,
     conformance::StoreHarness,
     contract::store::{JobFilter, NewPrdRecord, Next},
     run::Spent,
@@ -180,11 +180,11 @@ pub async fn a_cancelled_prd_ends_all_its_jobs_and_keeps_its_verdict(harness: &i
     assert_eq!(scene.store.assessable(10).await.expect("readable"), []);
 }
 
-/// The first verdict stands.
+/// The first verdict stands, and keeps no other one of its batch from being stored.
 pub async fn a_verdict_is_stored_once(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;
-    let prd = scene.prd(1).await.id;
-    let verdict = |why: &str| Verdict {
+    let (prd, other) = (scene.prd(1).await.id, scene.prd(1).await.id);
+    let verdict = |prd, why: &str| Verdict {
         spent: Spent::default(),
         prd,
         outcome: Outcome::NobodyWon,
@@ -192,11 +192,19 @@ pub async fn a_verdict_is_stored_once(harness: &impl StoreHarness) {
         why: why.to_owned(),
         settled_at: DateTime::UNIX_EPOCH,
     };
-    let settle = async |why| only(scene.store.settle(&[verdict(why)]).await.expect("a batch")).expect("settled");
+    let settle = async |why| only(scene.store.settle(&[verdict(prd, why)]).await.expect("a batch")).expect("settled");
     assert!(settle("first").await);
     assert!(!settle("second").await);
-    let stored = scene.store.prds(&[prd]).await.expect("readable").pop().expect("known");
-    assert_eq!(stored.verdict, Some(verdict("first")));
+    let batch =
+        [verdict(prd, "third"), verdict(other, "its first"), verdict(other, "twice"), verdict(PrdId::new(), "whose?")];
+    let answers = scene.store.settle(&batch).await.expect("a batch");
+    let is_new: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+    assert_eq!(is_new, [Some(&false), Some(&true), Some(&false), None]);
+    assert!(matches!(answers.last(), Some(Err(StoreError::NotFound { .. }))), "{answers:?}");
+    for (prd, why) in [(prd, "first"), (other, "its first")] {
+        let stored = scene.store.prds(&[prd]).await.expect("readable").pop().expect("known");
+        assert_eq!(stored.verdict, Some(verdict(prd, why)));
+    }
     let settled = scene.audit().await.iter().filter(|entry| entry.action == "prd.settled").count();
-    assert_eq!(settled, 1);
+    assert_eq!(settled, 2);
 }
