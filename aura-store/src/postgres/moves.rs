@@ -65,18 +65,16 @@ impl Moves {
 
     /// A job changed its state; `model` is the one that has it or had it.
     pub(super) fn moved(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
-        self.count(from, model, -1);
-        self.count(to, model, 1);
-        self.moved.insert(job.as_uuid(), to);
+        self.moved_and_entered(job, from, to, model);
         if to.is_final() {
             self.ended.push(job.as_uuid());
         }
     }
 
-    /// A job changed its state by a statement that entered it among those that have ended, if it has.
-    pub(super) fn moved_and_entered(&mut self, job: JobId, from: JobStatus, to: JobStatus) {
-        self.count(from, None, -1);
-        self.count(to, None, 1);
+    /// As [`moved`](Self::moved), by a statement that entered the job among those that have ended, if it has.
+    pub(super) fn moved_and_entered(&mut self, job: JobId, from: JobStatus, to: JobStatus, model: Option<ModelId>) {
+        self.count(from, model, -1);
+        self.count(to, model, 1);
         self.moved.insert(job.as_uuid(), to);
     }
 

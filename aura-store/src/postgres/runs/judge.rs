@@ -251,7 +251,7 @@ fn leave_trail(write: &mut Write<'_>, taken: &Taken<'_>, id: RunId, names: &Hash
     let Taken { judgement, about, status } = *taken;
     let (run, reason) = (&judgement.run, reason_of(&judgement.next));
     let name = names.get(&run.model_id).map(String::as_str);
-    write.moves.moved_and_entered(about.job, JobStatus::Submitted, status);
+    write.moves.moved_and_entered(about.job, JobStatus::Submitted, status, None);
     let accountant = Actor::accountant();
     let mut both = |action, more| write.trail.both(&accountant, about.job, action, facts(about, name, more));
     let scored = json!({ "run_id": id, "score": run.score, "attainable": run.attainable, "success": run.success,
