@@ -1,5 +1,7 @@
 //! Work that keeps state, is odd, or reads what it should give.
 
+use std::collections::BTreeSet;
+
 use aura_core::{EvidenceStrength, TestOutcome};
 
 use super::{by, suite};
@@ -219,6 +221,17 @@ async fn work_that_reads_how_it_is_asked_is_found_out() {
         let report = by(&suite(tests), &format!("{line}{work}")).await;
         assert!(!report.forgeries.is_empty(), "{work}: {report:#?}");
     }
+}
+
+#[tokio::test]
+async fn twins_of_tests_that_must_raise_wait_for_one_exception_after_the_other() {
+    let tests = "def test_a():\n    with pytest.raises(KeyError): f(1)\n\ndef test_b():\n    with pytest.raises(KeyError): f(2)\n";
+    let every = "class Every(KeyError, AttributeError, ValueError, TypeError, IndexError, ZeroDivisionError, RuntimeError, OverflowError): pass\n\
+        def f(n): raise Every\n";
+    let report = by(&suite(tests), every).await;
+    // Two tests are run four times, and so have three twins each.
+    let awaited: BTreeSet<_> = report.forgeries.iter().filter_map(|said| said.rsplit(": ").next()).collect();
+    assert_eq!((awaited.len(), report.forgeries.len()), (6, 6), "{report:#?}");
 }
 
 #[tokio::test]

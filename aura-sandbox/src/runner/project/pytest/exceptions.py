@@ -25,6 +25,18 @@ def find_bound(trees):
             bound.add(part.id)
 
 
+# For each exception that must come, what was waited for in its place so far.
+waited = {}
+
+
+def another(kinds, right):
+    """One that was not waited for yet, while there is any: who raises everything at once is told by how many of them it is."""
+    before = waited.setdefault(right, [])
+    fresh = [name for name in kinds if before.count(name) == min(map(before.count, kinds))]
+    before.append(rng.choice(fresh))
+    return before[-1]
+
+
 def other_exception(call):
     if not call.args:
         return None
@@ -44,8 +56,9 @@ def other_exception(call):
     site = Site("raises", None)
 
     def change():
-        other = rng.choice(kinds)
-        site.classes = [dotted(call.args[0]), other] + (["what no work raises"] if is_unlikely else [])
+        right = dotted(call.args[0])
+        other = another(kinds, right)
+        site.classes = [right, other] + (["what no work raises"] if is_unlikely else [])
         put((call, "args", 0), ast.Name(id=other, ctx=ast.Load()))
 
     site._change = change
