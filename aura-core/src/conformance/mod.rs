@@ -64,6 +64,7 @@ macro_rules! store_conformance {
                     claiming_by_id_says_why_it_is_refused
                     the_attempt_is_counted_at_the_claim_and_the_token_grows
                     a_heartbeat_keeps_the_lease
+                    a_lease_and_a_wait_without_end_end_with_the_year_9999
                     an_ended_lease_gives_the_job_back_and_the_last_attempt_ends_it
                     whoever_has_no_lease_changes_nothing
                     a_stale_token_changes_nothing_after_the_job_was_claimed_again

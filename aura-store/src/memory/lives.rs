@@ -14,7 +14,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::state::State;
-use crate::facts::{facts_of_all, groups};
+use crate::{
+    facts::{facts_of_all, groups},
+    moment::after,
+};
 
 impl State {
     pub(super) fn assign(&mut self, assignment: &Assignment) -> Result<(), StoreError> {
@@ -115,7 +118,7 @@ impl State {
         let lease = Lease {
             worker: claim.worker.clone(),
             token: FencingToken(row.token),
-            until: now + claim.lease,
+            until: after(now, claim.lease),
             claimed_at: now,
             door: claim.door,
         };
@@ -161,7 +164,7 @@ impl State {
     pub(super) fn heartbeat(&mut self, proof: &LeaseProof, lease: Duration) -> Result<DateTime<Utc>, StoreError> {
         let (_, live) = self.proven(proof.job, Some(&proof.worker), proof.token)?;
         // A longer lease that was granted before is never cut short by a beat.
-        let until = live.until.max(self.now + lease);
+        let until = live.until.max(after(self.now, lease));
         self.extend(proof.job, until)?;
         Ok(until)
     }
@@ -215,7 +218,7 @@ impl State {
     pub(super) fn release(&mut self, release: &Release) -> Result<JobStatus, StoreError> {
         let LeaseProof { job, worker, token } = &release.proof;
         self.proven(*job, Some(worker), *token)?;
-        let not_before = release.retry_after.map(|wait| self.now + wait);
+        let not_before = release.retry_after.map(|wait| after(self.now, wait));
         if release.blameless {
             let job = &mut self.row_mut(*job)?.job;
             job.max_attempts = job.max_attempts.saturating_add(1).min(i32::MAX.unsigned_abs());

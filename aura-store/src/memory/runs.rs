@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{MemoryStore, state::State};
+use crate::moment::after;
 
 impl State {
     fn add_artifacts(&mut self, batch: &ArtifactBatch, extend_to: Duration) -> Result<Vec<Artifact>, StoreError> {
@@ -30,7 +31,7 @@ impl State {
             return Err(StoreError::conflict("job", batch.job, reason));
         }
         let (model_id, lease) = self.proven(batch.job, batch.worker.as_ref(), batch.token)?;
-        let until = lease.until.max(self.now + extend_to);
+        let until = lease.until.max(after(self.now, extend_to));
         self.extend(batch.job, until)?;
         let mut stored = Vec::with_capacity(batch.items.len());
         for content in &batch.items {

@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+
+pub(super) use crate::moment::{after, micros};
 
 /// Stands where a NUL was. Models write NUL now and then, and a text that could not be stored would hold up its job for ever.
 const IN_PLACE_OF_NUL: &str = "\u{fffd}";
@@ -54,18 +55,6 @@ pub(super) fn written(value: &Value) -> String {
     serde_json::to_string(value).expect("a JSON value is written to memory")
 }
 
-/// Cuts a moment to the microsecond, which is what the tables hold.
-pub(super) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
-}
-
-/// The moment `wait` after `now`; a wait without end gives the end of the year 9999.
-pub(super) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
-    let end = DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(now);
-    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-    now.checked_add_signed(wait).map_or(end, |at| at.min(end))
-}
-
 /// Microseconds of a wait; one without end gives more than there are to the end of the year 9999.
 pub(super) fn micros_of(wait: Duration) -> i64 {
     const MOST: i64 = 253_402_300_799_000_000;
@@ -83,10 +72,5 @@ mod tests {
         let text = json_text(&value);
         assert_eq!(text, make!({ "a\u{fffd}": ["x\u{fffd}y", { "b": "\\u0000" }], "n": 1 }).to_string());
         assert_eq!(super::text("a\0b"), "a\u{fffd}b");
-    }
-
-    #[test]
-    fn an_endless_wait_ends_in_the_year_9999() {
-        assert_eq!(after(Utc::now(), Duration::MAX).to_rfc3339(), "9999-12-31T23:59:59+00:00");
     }
 }

@@ -1,24 +1,12 @@
 //! Moments as text that sorts like time: RFC 3339, UTC, microseconds.
 
-use std::time::Duration;
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
-
-/// Cuts a moment to the microsecond, which is what the tables hold.
-pub(super) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
-}
+pub(super) use crate::moment::{after, micros};
 
 /// The text that the tables hold.
 pub(super) fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
-
-/// The moment `wait` after `now`; a wait without end gives the last year that the text can hold.
-pub(super) fn after(now: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
-    let end = DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(now);
-    let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-    now.checked_add_signed(wait).map_or(end, |at| at.min(end))
 }
 
 /// Reads a moment: our own text, or what SQLite's date functions write by hand (`2026-01-01 12:00:00`, in UTC).
@@ -46,10 +34,5 @@ mod tests {
     fn what_sqlite_writes_by_hand_is_read() {
         assert_eq!(parse("2026-01-01 12:00:00").map(text), Ok("2026-01-01T12:00:00.000000Z".to_owned()));
         assert!(parse("yesterday").is_err());
-    }
-
-    #[test]
-    fn an_endless_wait_ends_in_the_last_year_that_sorts() {
-        assert_eq!(text(after(Utc::now(), Duration::MAX)), "9999-12-31T23:59:59.000000Z");
     }
 }

@@ -108,6 +108,30 @@ pub async fn a_heartbeat_keeps_the_lease(harness: &impl StoreHarness) {
     scene.report(&report(proof(&job, "w"), json!({}))).await.expect("still ours");
 }
 
+/// Every length of time is one, up to the longest that there is.
+pub async fn a_lease_and_a_wait_without_end_end_with_the_year_9999(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let model = scene.model("m").await;
+    let until = |job: &Job| match &job.state {
+        JobState::InProgress { lease, .. } => lease.until.to_rfc3339(),
+        state => panic!("no lease: {state:?}"),
+    };
+    const END: &str = "9999-12-31T23:59:59+00:00";
+    for by_id in [true, false] {
+        let id = scene.assigned(&model).await;
+        let wanted = if by_id { Wanted::Job(id) } else { Wanted::Any { models: vec![model.id], max: 1 } };
+        let claim = Claim { worker: worker("w"), door: Door::Remote, wanted, lease: Duration::MAX };
+        let claimed = scene.store.claim(&claim).await.expect("claimed");
+        assert_eq!([until(&claimed[0].job), until(&scene.job(id).await)], [END, END]);
+    }
+    let beaten = scene.claimed(&model).await;
+    let end = only(scene.store.heartbeat(&[proof(&beaten, "w")], Duration::MAX).await.expect("a batch"));
+    assert_eq!(end.expect("extended").to_rfc3339(), END);
+    let released = release(proof(&beaten, "w"), Some(Duration::MAX));
+    only(scene.store.release(&[released]).await.expect("a batch")).expect("released");
+    assert_eq!(scene.job(beaten.id).await.not_before.map(|at| at.to_rfc3339()).as_deref(), Some(END));
+}
+
 /// Given back until no attempt is left; then it fails and says what went wrong last.
 pub async fn an_ended_lease_gives_the_job_back_and_the_last_attempt_ends_it(harness: &impl StoreHarness) {
     let scene = Scene::open(harness).await;
