@@ -111,6 +111,7 @@ pub(crate) async fn heartbeats(
     if body.resources.as_ref().is_some_and(|resources| json!(resources).to_string().len() > MAX_RESOURCES) {
         return Err(Problem::invalid("resources", format!("resources: at most {MAX_RESOURCES} bytes are accepted")));
     }
+    models::few_enough(body.models.as_deref().unwrap_or_default())?;
     let worker = |lease: &LeaseBody| lease.worker_id.clone().unwrap_or_else(|| body.worker_id.clone());
     let proof = |lease: &LeaseBody| LeaseProof { job: lease.job_id, worker: worker(lease), token: lease.token };
     let proofs: Vec<_> = body.leases.iter().map(proof).collect();
@@ -122,7 +123,7 @@ pub(crate) async fn heartbeats(
     });
     let leases = leases.collect();
     if body.models.is_some() || body.resources.is_some() {
-        let models = models::full_names(&app, &body.models.unwrap_or_default()).await?;
+        let models = app.orchestra.full_names(&body.models.unwrap_or_default()).await?;
         let sighting = Sighting { worker_id: body.worker_id, models, resources: body.resources };
         app.orchestra.observe(&sighting).await?;
     }

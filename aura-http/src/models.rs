@@ -230,16 +230,15 @@ pub(crate) async fn release(State(app): State<App>, Name(name): Name) -> Result<
     with_figures(&app.orchestra, model).await
 }
 
-/// Most models that one call may name: the rest are not looked for.
+/// Most models that one call may name.
 const MOST: usize = 1000;
 
-/// The full names of the models that a worker named, short backend names among them.
-pub(crate) async fn full_names(app: &App, named: &[String]) -> Result<Vec<ModelName>, Problem> {
-    let mut names = Vec::new();
-    for name in named.iter().take(MOST) {
-        names.push(app.orchestra.find_model(name).await?.profile.name);
+/// Refuses a call that names more models than one may.
+pub(crate) fn few_enough(named: &[String]) -> Result<(), Problem> {
+    match named.len() {
+        0..=MOST => Ok(()),
+        more => Err(Problem::invalid("models", format!("models: {more} are named, at most {MOST} are accepted"))),
     }
-    Ok(names)
 }
 
 async fn with_figures(orchestra: &Orchestra, model: Model) -> Result<Json<ModelView>, Problem> {

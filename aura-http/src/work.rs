@@ -161,7 +161,8 @@ pub(crate) async fn claim_any(
     State(app): State<App>,
     Body(body): Body<ClaimAnyBody>,
 ) -> Result<Json<ClaimedJobs>, Problem> {
-    let models = models::full_names(&app, &body.models).await?;
+    models::few_enough(&body.models)?;
+    let models = app.orchestra.full_names(&body.models).await?;
     let request = WorkRequest {
         worker_id: body.worker_id,
         models,

@@ -102,6 +102,11 @@ async fn a_batch_claim_brings_jobs_with_their_tokens_and_every_write_is_fenced_b
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": ["nobody"] })).await.refused(404);
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": [] })).await.refused(422);
     house.post("/jobs/claim", &json!({ "worker_id": "w1", "models": ["ollama"], "max": 1001 })).await.refused(422);
+    let many = vec!["ollama"; 1001];
+    for call in ["/jobs/claim", "/jobs/heartbeat"] {
+        let refusal = house.post(call, &json!({ "worker_id": "w1", "models": many })).await.refused(422);
+        assert!(refusal.contains("1001 are named, at most 1000"), "{refusal}");
+    }
     house.close().await;
 }
 

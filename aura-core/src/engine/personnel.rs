@@ -4,7 +4,7 @@ use super::Orchestra;
 use crate::{
     contract::StoreError,
     error::{Error, Result},
-    ids::Actor,
+    ids::{Actor, ModelName},
     model::{Model, ModelProfile, Origin},
     resources::Needs,
 };
@@ -19,6 +19,19 @@ impl Orchestra {
         // The roster may be a moment old: what is shown is what is stored.
         let models = self.inner.roster.refresh().await?;
         Ok(models.iter().find(|model| model.id == found.id).cloned().unwrap_or(found))
+    }
+
+    /// The full names of models, each named as for [`find_model`](Self::find_model). The store is asked for those alone that this
+    /// process does not know.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`] for the first that there is not.
+    pub async fn full_names(&self, asked: &[String]) -> Result<Vec<ModelName>> {
+        let mut names = Vec::with_capacity(asked.len());
+        for name in asked {
+            names.push(self.inner.roster.find(name).await?.profile.name);
+        }
+        Ok(names)
     }
 
     /// Registers a model that works elsewhere: its jobs wait for a remote worker.
