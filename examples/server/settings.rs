@@ -88,12 +88,7 @@ impl ServerSettings {
             ollama_host: text("OLLAMA_HOST"),
             ollama_model: text("OLLAMA_MODEL").unwrap_or_else(|| hiring::OLLAMA_MODEL.to_owned()),
             openai: Access { key: ApiKey::from_env("OPENAI_API_KEY"), base_url: text("OPENAI_BASE_URL") },
-            openai_models: text("OPENAI_MODEL")
-                .unwrap_or_else(|| hiring::OPENAI_MODEL.to_owned())
-                .split(',')
-                .map(|name| name.trim().to_owned())
-                .filter(|name| !name.is_empty())
-                .collect(),
+            openai_models: openai_models()?,
             gemini: Access { key: ApiKey::from_env("GEMINI_API_KEY"), base_url: text("GEMINI_BASE_URL") },
             gemini_model: text("GEMINI_MODEL").unwrap_or_else(|| hiring::GEMINI_MODEL.to_owned()),
         })
@@ -125,6 +120,19 @@ fn seconds(name: &str, default: f64) -> Result<Duration, String> {
         Ok(duration) if duration >= Duration::from_millis(100) && seconds <= 86_400.0 * 365.0 => Ok(duration),
         _ => Err(format!("{name} is {seconds}: it must be a number of seconds, at least 0.1")),
     }
+}
+
+/// The models at OpenAI, by commas.
+fn openai_models() -> Result<Vec<String>, String> {
+    let named = text("OPENAI_MODEL").unwrap_or_else(|| hiring::OPENAI_MODEL.to_owned());
+    let models: Vec<_> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if models.is_empty() {
+        return Err(format!(
+            "OPENAI_MODEL is {named:?}: it must name a model, as in OPENAI_MODEL={}",
+            hiring::OPENAI_MODEL
+        ));
+    }
+    Ok(models)
 }
 
 /// Running without one takes two words, so that no slip of one switch does it.

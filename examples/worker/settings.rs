@@ -98,13 +98,8 @@ impl WorkerSettings {
     /// for `--help`, and for an option that there is not.
     pub(crate) fn read() -> Result<Self, String> {
         let given = CommandLine::parse();
-        let concurrency: u16 = number("WORKER_CONCURRENCY", &given.concurrency, 1)?;
-        let over_all: u16 = number("WORKER_MODEL_CONCURRENCY", &given.model_concurrency, concurrency)?;
-        for (name, value) in [("WORKER_CONCURRENCY", concurrency), ("WORKER_MODEL_CONCURRENCY", over_all)] {
-            if !(1..=1000).contains(&value) {
-                return Err(format!("{name} is {value}: it must be 1 to 1000"));
-            }
-        }
+        let concurrency = at_once("WORKER_CONCURRENCY", &given.concurrency, 1)?;
+        let over_all = at_once("WORKER_MODEL_CONCURRENCY", &given.model_concurrency, concurrency)?;
         let worker = filled(&given.worker_id).unwrap_or_else(own_name);
         let worker = WorkerId::new(&worker).map_err(|error| format!("WORKER_ID is {worker:?}: {error}"))?;
         let grace = seconds("WORKER_GRACE", &given.grace, 20.0)?;
@@ -229,6 +224,13 @@ fn number<T: std::str::FromStr + std::fmt::Display>(
             value.parse().map_err(|_| format!("{name} is {value:?}: it must be a number, as in {name}={default}"))
         }
     }
+}
+
+/// How many jobs at once.
+fn at_once(name: &str, given: &Option<String>, default: u16) -> Result<u16, String> {
+    let asked: u64 = number(name, given, default.into())?;
+    let fitting = u16::try_from(asked).ok().filter(|jobs| (1..=1000).contains(jobs));
+    fitting.ok_or_else(|| format!("{name} is {asked}: it must be 1 to 1000"))
 }
 
 fn seconds(name: &str, given: &Option<String>, default: f64) -> Result<Duration, String> {

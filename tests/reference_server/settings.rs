@@ -30,6 +30,7 @@ fn each_bad_setting_is_named() {
         (("PROMOTE_THRESHOLD", "NaN"), "PROMOTE_THRESHOLD"),
         (("DEMOTE_THRESHOLD", "0.9"), "DEMOTE_THRESHOLD"),
         (("HR_WINDOW_DAYS", "0"), "HR_WINDOW_DAYS"),
+        (("OPENAI_MODEL", ", ,"), "OPENAI_MODEL=gpt-4o-mini"),
         (("DATABASE_URL", "mysql://user:secret@host/db"), "DATABASE_URL"),
         (("DATABASE_URL", "sqlite:/proc/no/such/aura.db"), "/proc/no/such"),
         (("DATABASE_URL", garbage.as_str()), "garbage.db"),

@@ -27,6 +27,7 @@ fn each_bad_setting_is_named_and_no_secret_is() {
         (("AURA_TOKEN", "canary\ncanary"), "AURA_TOKEN"),
         (("WORKER_ID", "two words"), "WORKER_ID"),
         (("WORKER_CONCURRENCY", "0"), "WORKER_CONCURRENCY"),
+        (("WORKER_CONCURRENCY", "70000"), "1 to 1000"),
         (("WORKER_CONCURRENCY", "many"), "WORKER_CONCURRENCY=1"),
         (("WORKER_GRACE", "-1"), "WORKER_GRACE"),
         (("WORKER_MODEL_NAME", "two words"), "two words"),

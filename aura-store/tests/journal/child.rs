@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     chance::Chance,
-    journal::{ENDING, Journal},
+    journal::{ENDING, Followed, Journal},
     manager, submitter, worker,
 };
 
@@ -81,6 +81,11 @@ impl Orders {
 
     pub(crate) fn name(&self) -> String {
         format!("{}.{}", self.place(), self.life)
+    }
+
+    /// Its journal, to be looked at while it goes on.
+    pub(crate) fn follow(&self) -> Followed {
+        Followed::new(self.name(), self.file(ENDING))
     }
 
     fn file(&self, ending: &str) -> PathBuf {

@@ -212,12 +212,41 @@ pub(crate) fn after(folder: &Path, marks: &Marks) -> Vec<Written> {
         .collect()
 }
 
-/// A last line without its end was being written, or its process was killed then.
+/// The journal of a process that goes on: each look reads what is new alone, however long it has become.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    path: PathBuf,
+    at: u64,
+    written: Written,
+}
+
+impl Followed {
+    pub(crate) fn new(process: String, path: PathBuf) -> Self {
+        Self { path, at: 0, written: Written { process, lines: Vec::new() } }
+    }
+
+    pub(crate) fn look(&mut self) -> &Written {
+        // A process that has only just begun has none.
+        if self.path.exists() {
+            let (lines, length) = whole_lines(&self.path, self.at);
+            self.written.lines.extend(lines);
+            self.at += length;
+        }
+        &self.written
+    }
+}
+
 fn written(process: String, path: &Path, from: u64) -> Written {
+    Written { process, lines: whole_lines(path, from).0 }
+}
+
+/// The lines from there on, and how many bytes they are. A last line without its end was being written, or its process was killed
+/// then.
+fn whole_lines(path: &Path, from: u64) -> (Vec<Line>, u64) {
     let mut file = File::open(path).unwrap();
     file.seek(SeekFrom::Start(from)).unwrap();
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
-    let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-    Written { process, lines: whole.map(|line| serde_json::from_str(line).unwrap()).collect() }
+    let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or_default();
+    (whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), whole.len() as u64)
 }

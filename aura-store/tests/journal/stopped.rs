@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
     child::{Role, Settings},
-    field::{Field, Process},
-    journal::{self, Answer, Asked, Entry, Held, Written},
+    field::Field,
+    journal::{Answer, Asked, Entry, Held, Written},
 };
 
 fn stops() -> usize {
@@ -35,10 +35,6 @@ fn answer_to(journal: &Written, held: Held) -> Option<&Answer> {
     reports.last().and_then(|(_, answer)| answer).filter(|answer| !answer.is_unclear())
 }
 
-fn journal_of(process: &Process) -> Written {
-    journal::read(&process.orders.folder, &process.orders.name()).pop().unwrap_or_default()
-}
-
 /// Where a worker may be stopped.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Moment {
@@ -51,12 +47,15 @@ pub(crate) enum Moment {
 /// ones have handed theirs in. Answers with what they had.
 pub(crate) fn stop_past_the_leases(field: &Field, workers: &[usize], moment: Moment) -> Vec<Held> {
     let mut all = Vec::new();
-    let workers: Vec<_> = workers.iter().filter_map(|n| field.processes.get(*n)).collect();
-    for worker in &workers {
+    let workers = workers.iter().filter_map(|n| field.processes.get(*n));
+    let mut workers: Vec<_> = workers.map(|worker| (worker, worker.orders.follow())).collect();
+    for (worker, journal) in &mut workers {
         let tree = ProcessTree::of(worker.id());
+        // What was written so far is read before the worker stands still for it.
+        journal.look();
         field.until("a worker to be stopped with jobs in hand", || {
             tree.halt().unwrap();
-            let held = in_hand(&journal_of(worker));
+            let held = in_hand(journal.look());
             let is_good = !held.is_empty() && (moment == Moment::Any || !field.a_transaction_stands_still());
             match is_good {
                 true => all.extend(held),
@@ -68,14 +67,14 @@ pub(crate) fn stop_past_the_leases(field: &Field, workers: &[usize], moment: Mom
     for held in &all {
         field.until("another worker to claim a stopped one's job", || field.attempt_of(held.job) > held.attempt);
     }
-    for worker in &workers {
+    for (worker, _) in &workers {
         ProcessTree::of(worker.id()).resume().unwrap();
     }
-    for worker in &workers {
+    for (_, journal) in &mut workers {
         field.until("a stopped worker to hand in", || {
-            let journal = journal_of(worker);
-            let theirs: HashSet<_> = in_hand(&journal).into_iter().collect();
-            all.iter().all(|held| !theirs.contains(held) && knows(&journal, *held))
+            let journal = journal.look();
+            let theirs: HashSet<_> = in_hand(journal).into_iter().collect();
+            all.iter().all(|held| !theirs.contains(held) && knows(journal, *held))
         });
     }
     all
