@@ -72,6 +72,10 @@ impl Answer {
         put: &Put,
         provider: &str,
     ) -> Result<Generation, AdapterError> {
+        let none = |why: &str| {
+            let cut = self.cut.as_deref().map(|cut| format!(" ({cut})")).unwrap_or_default();
+            AdapterError::NoAnswer { provider: provider.to_owned(), message: format!("{why}{cut}") }
+        };
         let mut generation = match (&request.format, style) {
             (AnswerFormat::Free, PromptStyle::Complete) if !self.text.trim_start().starts_with("```") => {
                 let code = continued(&request.prompt, &self.text, request.language);
@@ -83,14 +87,14 @@ impl Answer {
                 }
             }
             // A chat model that was asked to continue code answers with a fence all the same.
-            (AnswerFormat::Free, _) => Generation::answering(request, &self.text),
-            _ => json(self.text).map_err(|why| {
-                let cut = self.cut.as_deref().map(|cut| format!(" ({cut})")).unwrap_or_default();
-                AdapterError::NoAnswer {
-                    provider: provider.to_owned(),
-                    message: format!("it is not the JSON asked for: {why}{cut}"),
+            (AnswerFormat::Free, _) => {
+                let generation = Generation::answering(request, &self.text);
+                if generation.artifacts.is_empty() {
+                    return Err(none(format!("there is nothing to hand in {}", generation.explanation).trim_end()));
                 }
-            })?,
+                generation
+            }
+            _ => json(self.text).map_err(|why| none(&format!("it is not the JSON asked for: {why}")))?,
         };
         generation.self_confidence = self.confidence;
         generation.usage = self.usage;
@@ -174,6 +178,15 @@ mod tests {
         }
         let error = asked(AnswerFormat::Json, "{\"a\": ", Some("the answer was cut at the token limit")).unwrap_err();
         assert!(error.is_the_models_doing() && error.to_string().contains("token limit"), "{error}");
+    }
+
+    #[test]
+    fn a_model_that_thought_until_its_end_gave_no_answer() {
+        for text in ["<think>\n```python\na = 1\n```\n", "<think>so</think>\n"] {
+            let error = asked(AnswerFormat::Free, text, Some("the answer was cut at the token limit")).unwrap_err();
+            assert!(error.is_the_models_doing(), "{error:?}");
+            assert!(error.to_string().contains("cut at the token limit"), "{error}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Fence<'_> {
 impl ParsedAnswer {
     /// Takes an answer apart. An answer without any fence is code as it stands when it looks like code or a diff when it
     /// looks like one; a fence that is never closed runs to the end. What a model thought aloud between `<think>` and `</think>` at the
-    /// beginning is no part of the answer.
+    /// beginning is no part of the answer; thoughts without an end are all there is of it, and so nothing.
     #[must_use]
     pub fn read(answer: &str, language: Language) -> Self {
         let mut notes = Vec::new();
@@ -126,14 +126,13 @@ impl ParsedAnswer {
 
 /// What comes behind the thoughts that some models write before their answer.
 fn without_thoughts<'a>(answer: &'a str, notes: &mut Vec<String>) -> &'a str {
-    let inner = answer.trim_start().strip_prefix("<think>");
-    match inner.and_then(|inner| inner.split_once("</think>")) {
-        Some((_, behind)) => {
-            notes.push("what the model thought aloud was left out".to_owned());
-            behind
-        }
-        None => answer,
-    }
+    let Some(inner) = answer.trim_start().strip_prefix("<think>") else { return answer };
+    let (note, behind) = match inner.split_once("</think>") {
+        Some((_, behind)) => ("what the model thought aloud was left out", behind),
+        None => ("the model did not come to the end of its thoughts", ""),
+    };
+    notes.push(note.to_owned());
+    behind
 }
 
 fn split_fences(answer: &str) -> (Vec<Fence<'_>>, String) {
@@ -236,6 +235,13 @@ mod tests {
         let parsed = read("<think>\n```python\nwrong\n```\n</think>\n```python\na\n```");
         assert_eq!(parsed.files, [SourceFile::new("solution.py", "a\n")]);
         assert_eq!(parsed.notes, ["what the model thought aloud was left out"]);
+    }
+
+    #[test]
+    fn thoughts_without_an_end_are_no_answer() {
+        let parsed = read("<think>\n```python\nwrong\n```\nor perhaps");
+        assert_eq!((parsed.artifacts(), parsed.notes.len()), (Vec::new(), 1));
+        assert!(parsed.notes[0].contains("end of its thoughts"), "{parsed:?}");
     }
 
     #[test]
