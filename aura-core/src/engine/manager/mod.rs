@@ -26,7 +26,7 @@ use crate::{
     engine::{bell::Bells, pace::Chain, roster::Roster, settings::Settings, shutdown::Shutdown},
     error::{Error, Result},
     ids::{JobId, ModelId, WorkerId},
-    job::{Door, JobStatus, LeaseProof},
+    job::{Door, JobState, JobStatus, LeaseProof},
 };
 
 /// The door of this process: checks what workers bring and writes it to the store.
@@ -56,7 +56,7 @@ impl JobManager {
         let claimed = self.store.claim(&claim).await?.pop();
         let claimed = claimed.ok_or_else(|| StoreError::conflict("job", job, "cannot be claimed now"))?;
         self.remote.saw(&claim.worker, self.clock.now());
-        self.remote.took(&claim.worker, &[job]);
+        self.remote.holds(&claim.worker, lease_of(&claimed));
         if let Some(model) = claimed.job.state.model()
             && let Err(error) = self.attend(&[model]).await
         {
@@ -79,12 +79,12 @@ impl JobManager {
     /// What a worker has claimed, as it is told.
     async fn given(&self, worker: &WorkerId, jobs: Vec<ClaimedJob>) -> Result<Vec<Claimed>> {
         let on_the_way = self.idle.watch(&jobs);
-        let ids: Vec<_> = jobs.iter().map(|claimed| claimed.job.id).collect();
+        let leases: Vec<_> = jobs.iter().filter_map(lease_of).collect();
         let mut claimed = Vec::with_capacity(jobs.len());
         for job in jobs {
             claimed.push(self.with_name(job).await?);
         }
-        self.remote.took(worker, &ids);
+        self.remote.holds(worker, leases);
         on_the_way.arrived();
         Ok(claimed)
     }
@@ -111,6 +111,14 @@ fn only<T>(answers: Each<T>) -> Result<T> {
     let answer = answers.into_iter().next();
     let missing = || StoreError::Backend { action: "answer a batch of one", source: "it answered none".into() };
     Ok(answer.ok_or_else(missing)??)
+}
+
+/// The lease of a job that was claimed.
+fn lease_of(claimed: &ClaimedJob) -> Option<(JobId, DateTime<Utc>)> {
+    match &claimed.job.state {
+        JobState::InProgress { lease, .. } => Some((claimed.job.id, lease.until)),
+        _ => None,
+    }
 }
 
 fn check_artifacts(items: &[NewArtifact]) -> Result<()> {

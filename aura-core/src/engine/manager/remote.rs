@@ -1,7 +1,7 @@
 //! Workers of other processes, as this process saw them: for people to look at, and for nothing else.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -31,7 +31,7 @@ pub struct RemoteWorker {
     pub last_seen: DateTime<Utc>,
     /// Models whose jobs it asks for.
     pub models: Vec<ModelName>,
-    /// Jobs whose leases it holds, as far as this process knows.
+    /// Jobs whose leases it holds, as far as this process knows; a lease that has ended is none.
     pub jobs: BTreeSet<JobId>,
     /// What its machine had left when it last told; absent when it never did.
     pub resources: Option<Resources>,
@@ -41,14 +41,30 @@ pub struct RemoteWorker {
 
 /// Those seen lately. A worker of this process is never among them.
 #[derive(Debug, Default)]
-pub(crate) struct RemoteWorkers(Mutex<HashMap<WorkerId, RemoteWorker>>);
+pub(crate) struct RemoteWorkers(Mutex<HashMap<WorkerId, Seen>>);
+
+#[derive(Debug)]
+struct Seen {
+    /// Without its jobs.
+    worker: RemoteWorker,
+    /// Its jobs, each with the end of its lease.
+    leases: BTreeMap<JobId, DateTime<Utc>>,
+}
+
+impl Seen {
+    /// As it is shown.
+    fn shown(&mut self, now: DateTime<Utc>) -> RemoteWorker {
+        self.leases.retain(|_, until| now < *until);
+        RemoteWorker { jobs: self.leases.keys().copied().collect(), ..self.worker.clone() }
+    }
+}
 
 impl RemoteWorkers {
     /// All that were seen lately, by their ids.
     pub(crate) fn list(&self, now: DateTime<Utc>) -> Vec<RemoteWorker> {
         let mut list: Vec<_> = self.with(|seen| {
-            seen.retain(|_, worker| passed(worker.last_seen, now) <= FORGET_AFTER);
-            seen.values().cloned().collect()
+            seen.retain(|_, seen| passed(seen.worker.last_seen, now) <= FORGET_AFTER);
+            seen.values_mut().map(|seen| seen.shown(now)).collect()
         });
         list.sort_by(|a, b| a.id.cmp(&b.id));
         list
@@ -78,27 +94,29 @@ impl RemoteWorkers {
         });
     }
 
-    /// It was given these jobs.
-    pub(crate) fn took(&self, worker: &WorkerId, jobs: &[JobId]) {
+    /// It has these leases, until then.
+    pub(crate) fn holds(&self, worker: &WorkerId, leases: impl IntoIterator<Item = (JobId, DateTime<Utc>)>) {
         self.with(|seen| {
-            if let Some(entry) = seen.get_mut(worker) {
-                entry.jobs.extend(jobs);
+            let Some(entry) = seen.get_mut(worker) else { return };
+            for (job, until) in leases {
+                let end = entry.leases.entry(job).or_insert(until);
+                *end = until.max(*end);
             }
         });
     }
 
     /// Leases were extended, or found lost.
-    pub(crate) fn beat<T>(&self, leases: &[LeaseProof], answers: &Each<T>, now: DateTime<Utc>) {
+    pub(crate) fn beat(&self, leases: &[LeaseProof], answers: &Each<DateTime<Utc>>, now: DateTime<Utc>) {
         self.with(|seen| {
             for (lease, answer) in leases.iter().zip(answers) {
                 let Some(entry) = seen.get_mut(&lease.worker) else { continue };
-                entry.last_seen = now;
+                entry.worker.last_seen = now;
                 match answer {
-                    Ok(_) => {
-                        entry.jobs.insert(lease.job);
+                    Ok(until) => {
+                        entry.leases.insert(lease.job, *until);
                     }
                     Err(StoreError::LeaseLost { .. } | StoreError::NotFound { .. }) => {
-                        entry.jobs.remove(&lease.job);
+                        entry.leases.remove(&lease.job);
                     }
                     Err(_) => {}
                 }
@@ -110,8 +128,8 @@ impl RemoteWorkers {
     pub(crate) fn put_down(&self, proof: &LeaseProof, now: DateTime<Utc>) {
         self.with(|seen| {
             if let Some(entry) = seen.get_mut(&proof.worker) {
-                entry.last_seen = now;
-                entry.jobs.remove(&proof.job);
+                entry.worker.last_seen = now;
+                entry.leases.remove(&proof.job);
             }
         });
     }
@@ -119,23 +137,26 @@ impl RemoteWorkers {
     fn entry(&self, worker: &WorkerId, now: DateTime<Utc>, change: impl FnOnce(&mut RemoteWorker)) {
         self.with(|seen| {
             if seen.len() >= MOST && !seen.contains_key(worker) {
-                let oldest = seen.values().min_by_key(|entry| entry.last_seen).map(|entry| entry.id.clone());
+                let oldest = seen.iter().min_by_key(|(_, entry)| entry.worker.last_seen).map(|(id, _)| id.clone());
                 oldest.map(|id| seen.remove(&id));
             }
-            let entry = seen.entry(worker.clone()).or_insert_with(|| RemoteWorker {
-                id: worker.clone(),
-                last_seen: now,
-                models: Vec::new(),
-                jobs: BTreeSet::new(),
-                resources: None,
-                resources_at: None,
+            let entry = seen.entry(worker.clone()).or_insert_with(|| Seen {
+                worker: RemoteWorker {
+                    id: worker.clone(),
+                    last_seen: now,
+                    models: Vec::new(),
+                    jobs: BTreeSet::new(),
+                    resources: None,
+                    resources_at: None,
+                },
+                leases: BTreeMap::new(),
             });
-            entry.last_seen = now;
-            change(entry);
+            entry.worker.last_seen = now;
+            change(&mut entry.worker);
         });
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut HashMap<WorkerId, RemoteWorker>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<WorkerId, Seen>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -151,15 +172,18 @@ mod tests {
     #[test]
     fn what_a_worker_holds_is_what_it_took_less_what_it_put_down_or_lost() {
         let (workers, worker) = (RemoteWorkers::default(), WorkerId::new("w").unwrap());
-        let [one, two, three] = [(); 3].map(|()| JobId::new());
+        let [one, two, three, four] = [(); 4].map(|()| JobId::new());
         let proof = |job| LeaseProof { job, worker: worker.clone(), token: None };
         workers.saw(&worker, at(0));
-        workers.took(&worker, &[one, two, three]);
+        workers.holds(&worker, [one, two, three, four].map(|job| (job, at(10))));
         workers.put_down(&proof(one), at(1));
         let lost = Err(StoreError::LeaseLost { job: two, worker: None });
-        workers.beat(&[proof(two), proof(three)], &vec![lost, Ok(())], at(2));
+        workers.beat(&[proof(two), proof(three)], &vec![lost, Ok(at(12))], at(2));
         let [seen] = workers.list(at(2)).try_into().unwrap();
-        assert_eq!((seen.jobs, seen.last_seen), (BTreeSet::from([three]), at(2)));
+        assert_eq!((seen.jobs, seen.last_seen), (BTreeSet::from([three, four]), at(2)));
+        // Nothing was heard of the fourth.
+        let [seen] = workers.list(at(10)).try_into().unwrap();
+        assert_eq!(seen.jobs, BTreeSet::from([three]));
     }
 
     #[test]
@@ -168,7 +192,7 @@ mod tests {
         let [gone, here] = ["gone", "here"].map(|name| WorkerId::new(name).unwrap());
         workers.saw(&gone, at(0));
         // A worker of this process comes through another door, and is never seen asking.
-        workers.took(&here, &[JobId::new()]);
+        workers.holds(&here, [(JobId::new(), at(10))]);
         assert_eq!(workers.list(at(600)).len(), 1);
         assert!(workers.list(at(601)).is_empty());
     }
