@@ -22,6 +22,7 @@ mod report;
 mod runner;
 mod snapshot;
 mod steering;
+mod temporary;
 mod work;
 mod workspace;
 

@@ -22,8 +22,9 @@ use crate::{
     confinement::{self, Confinement},
     runner::{self, Place, Starter},
     snapshot,
+    temporary::Temporary,
     work::Staged,
-    workspace::{Slot, private_folders},
+    workspace::Slot,
 };
 
 /// Runs tests on this machine, behind the strongest [`BackEnd`] that proves itself here.
@@ -33,7 +34,7 @@ use crate::{
 /// unless [`BackEnd::Unconfined`] stands on the list. [`Capabilities`] and every report say what it came to.
 ///
 /// Workspaces lie in a private folder and are removed when they are discarded, and at the latest when the sandbox is
-/// dropped.
+/// dropped. What a killed process left in its temporary folder is removed when the next sandbox is made there.
 ///
 /// # Examples
 /// ```
@@ -60,7 +61,7 @@ pub struct LocalSandbox {
     /// Suites that may be run now.
     turns: Semaphore,
     refused: Vec<Refusal>,
-    _temporary: Option<tempfile::TempDir>,
+    _temporary: Option<Temporary>,
 }
 
 /// Puts a [`LocalSandbox`] together.
@@ -82,7 +83,7 @@ impl Default for LocalSandboxBuilder {
 
 impl LocalSandboxBuilder {
     /// The folder that workspaces are made in; it is made when it is missing (default: a fresh temporary one that only
-    /// this user can read, removed on drop).
+    /// this user can read, removed on drop). What a process that was killed leaves in a folder of yours stays there.
     pub fn root(mut self, folder: impl Into<PathBuf>) -> Self {
         self.root = Some(folder.into());
         self
@@ -116,10 +117,7 @@ impl LocalSandboxBuilder {
     pub fn build(self) -> Result<LocalSandbox, SandboxError> {
         let made = match self.root {
             Some(folder) => make_private(&folder).map(|path| (path, None)),
-            None => private_folders()
-                .prefix("aura-sandbox-")
-                .tempdir()
-                .and_then(|folder| Ok((folder.path().canonicalize()?, Some(folder)))),
+            None => Temporary::create().map(|(path, folder)| (path, Some(folder))),
         };
         let made = made.and_then(|(path, temporary)| Ok((Folder::open(&path)?, path, temporary)));
         let (root, path, temporary) = made.map_err(|source| SandboxError::Io {
