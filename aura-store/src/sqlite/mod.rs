@@ -28,6 +28,9 @@ use aura_core::{Clock, StoreError, SystemClock};
 use sqlx::SqlitePool;
 use tokio::sync::{Mutex, watch};
 
+/// SQLite's own name for a database that is no file.
+const MEMORY: &str = ":memory:";
+
 /// A store in one SQLite file.
 ///
 /// Dropping it closes the file; [`close`](Self::close) also waits until that is done.
@@ -58,7 +61,7 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the database at `path`, and makes it, and its folder, when it is not there. Older schemas are brought up to
-    /// date.
+    /// date. `:memory:` is what it is for SQLite: [`in_memory`](Self::in_memory).
     ///
     /// # Errors
     /// Each names the path: unavailable when it cannot be opened or written, corrupt when it is no database or was made by a
@@ -73,6 +76,9 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub async fn open_with_clock(path: impl AsRef<Path>, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
+        if path.as_os_str() == MEMORY {
+            return Self::in_memory_with_clock(clock).await;
+        }
         let (writer, readers) = open::file(&path).await?;
         Ok(Self::new(path, writer, readers, clock))
     }
@@ -91,7 +97,7 @@ impl SqliteStore {
     /// When SQLite cannot be started.
     pub async fn in_memory_with_clock(clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let only = open::memory().await?;
-        Ok(Self::new(PathBuf::from(":memory:"), only.clone(), only, clock))
+        Ok(Self::new(PathBuf::from(MEMORY), only.clone(), only, clock))
     }
 
     fn new(path: PathBuf, writer: SqlitePool, readers: SqlitePool, clock: Arc<dyn Clock>) -> Self {

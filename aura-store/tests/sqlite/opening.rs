@@ -33,6 +33,13 @@ async fn everything(store: &SqliteStore) -> String {
 }
 
 #[tokio::test]
+async fn sqlites_own_name_for_memory_is_a_whole_database_and_no_file() {
+    let [one, other] = [SqliteStore::open(":memory:").await.unwrap(), SqliteStore::open(":memory:").await.unwrap()];
+    assert_eq!(everything(&one).await, everything(&other).await);
+    assert!(!std::path::Path::new(":memory:").exists());
+}
+
+#[tokio::test]
 async fn reopening_keeps_everything() {
     let scene = Scene::new().await;
     let model = scene.model("m").await;
