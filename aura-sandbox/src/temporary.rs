@@ -31,20 +31,21 @@ impl Temporary {
             tracing::warn!(folder = %place.display(), %error, "folders of earlier sandboxes could not be looked for");
         }
         let folder = private_folders().prefix(PREFIX).tempdir_in(place)?;
-        let lock = own(folder.path())?;
-        Ok((folder.path().canonicalize()?, Self { _lock: lock, _folder: folder }))
+        let path = folder.path().canonicalize()?;
+        // A file system may know no locks.
+        let lock = own(&path).inspect_err(|error| {
+            tracing::debug!(folder = %path.display(), %error, "stays there if this process is killed: it cannot be locked");
+        });
+        Ok((path, Self { _lock: lock.ok(), _folder: folder }))
     }
 }
 
-/// Shows that this process has the folder; not where the file system knows no locks.
-fn own(folder: &Path) -> io::Result<Option<File>> {
+/// Shows that this process has the folder.
+fn own(folder: &Path) -> io::Result<File> {
     let file = tempfile::NamedTempFile::new_in(folder)?;
-    if let Err(error) = file.as_file().try_lock() {
-        tracing::debug!(folder = %folder.display(), %error, "stays there if this process is killed: it cannot be locked");
-        return Ok(None);
-    }
+    file.as_file().try_lock()?;
     // It has its name only now: whoever finds it unlocked may remove the folder.
-    Ok(Some(file.persist(folder.join(OWNER))?))
+    Ok(file.persist(folder.join(OWNER))?)
 }
 
 /// Removes the folders in `place` whose processes have ended.
