@@ -49,6 +49,7 @@ macro_rules! store_conformance {
                 scheduling {
                     only_a_queued_job_is_assigned
                     what_is_assigned_is_claimed_in_the_same_go_by_workers_that_wait
+                    all_that_is_begun_in_the_same_go_is_counted_once_and_its_flags_are_closed
                     a_held_model_is_assigned_nothing_and_its_jobs_are_not_claimed
                     a_suspended_model_is_assigned_only_as_a_probe
                     one_model_works_on_one_job_of_a_prd_only

@@ -25,17 +25,36 @@ use super::{
     write::{Statement, Write, again},
 };
 
-/// The moment of a verb and the run of the server, as long as the term is not over. Until the transaction ends the duty cannot go
-/// to another node.
+/// A row as long as the term is not over, behind what is selected. Until the transaction ends the duty cannot go to another node.
+macro_rules! while_term_holds {
+    ($duty:literal, $node:literal, $epoch:literal, $given_now:literal) => {
+        concat!(
+            "FROM duties WHERE duty = ",
+            $duty,
+            " AND node = ",
+            $node,
+            " AND epoch = ",
+            $epoch,
+            " AND until > coalesce(",
+            $given_now,
+            ", clock_timestamp()) FOR SHARE OF duties"
+        )
+    };
+}
+pub(super) use while_term_holds;
+
+/// The term, in that order.
+pub(super) fn bind_term<'q>(query: Statement<'q>, term: &Term) -> Statement<'q> {
+    query.bind(term.duty.as_str()).bind(term.node.as_str().to_owned()).bind(term.epoch)
+}
+
+/// The moment of a verb and the run of the server, as long as the term is not over.
 pub(super) fn within_term<'q>(term: &Term, given_now: Option<DateTime<Utc>>) -> Statement<'q> {
-    sqlx::query(
-        "SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run FROM duties
-         WHERE duty = $1 AND node = $2 AND epoch = $3 AND until > coalesce($4, clock_timestamp()) FOR SHARE OF duties",
-    )
-    .bind(term.duty.as_str())
-    .bind(term.node.as_str().to_owned())
-    .bind(term.epoch)
-    .bind(given_now)
+    let query = sqlx::query(concat!(
+        "SELECT clock_timestamp() AS now, (SELECT name FROM server_run) AS run ",
+        while_term_holds!("$1", "$2", "$3", "$4")
+    ));
+    bind_term(query, term).bind(given_now)
 }
 
 impl Core {

@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aura_core::{JobId, JobStatus, ModelId, PrdId, StoreError};
-use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::write::Write;
+use super::{trail::Head, write::Write};
 
 /// Locks the end of the audit log.
 const HEAD: &str = "SELECT 0::bigint AS id, * FROM hold_audit_head(NOT $1)";
@@ -95,9 +94,9 @@ impl Moves {
         *self.totals.entry((status, model)).or_default() += by;
     }
 
-    /// Writes everything, and when the verb leaves a trail, locks the end of the audit log in the same go: answers with that
-    /// row then.
-    pub(super) async fn write(self, write: &mut Write<'_>, trail: bool) -> Result<Option<PgRow>, StoreError> {
+    /// Writes everything, and when the verb leaves a trail, locks the end of the audit log in the same go: answers with
+    /// it then.
+    pub(super) async fn write(self, write: &mut Write<'_>, trail: bool) -> Result<Option<Head>, StoreError> {
         let (mut statuses, mut models, mut counts) = (Vec::new(), Vec::new(), Vec::new());
         for ((status, model), count) in self.totals.into_iter().filter(|(_, count)| *count != 0) {
             statuses.push(status.as_str());
@@ -107,12 +106,17 @@ impl Moves {
         let prds: Vec<Uuid> = self.handed_in.into_iter().collect();
         let jobs: Vec<Uuid> = self.moved.into_keys().collect();
         if statuses.is_empty() && prds.is_empty() && jobs.is_empty() {
-            return if trail { write.row(sqlx::query(HEAD).bind(write.is_awaited)).await } else { Ok(None) };
+            if !trail {
+                return Ok(None);
+            }
+            let row = write.row(sqlx::query(HEAD).bind(write.is_awaited)).await?;
+            return row.as_ref().map(Head::of).transpose();
         }
         let ended = self.ended;
         let query = sqlx::query(if ended.is_empty() { KEEP } else { KEEP_ENDED });
         let query =
             query.bind(statuses).bind(models).bind(counts).bind(prds).bind(jobs).bind(write.now).bind(write.is_awaited);
-        write.row(if ended.is_empty() { query } else { query.bind(ended) }).await
+        let row = write.row(if ended.is_empty() { query } else { query.bind(ended) }).await?;
+        row.as_ref().map(Head::of).transpose()
     }
 }

@@ -11,6 +11,22 @@ use uuid::Uuid;
 use super::{row::Named, value, write::Write};
 use crate::facts::About;
 
+/// The end of the audit log, which a verb holds.
+pub(super) struct Head {
+    seq: AuditSeq,
+    hash: EntryHash,
+    /// Whether the commit waits for the disk.
+    pub(super) waits: bool,
+}
+
+impl Head {
+    /// A row of what `hold_audit_head` answers.
+    pub(super) fn of(row: &PgRow) -> Result<Self, StoreError> {
+        let named = Named::new("audit log", row);
+        Ok(Self { seq: AuditSeq(named.get("seq")?), hash: EntryHash(named.get("hash")?), waits: named.get("waits")? })
+    }
+}
+
 /// Entries of one verb, in order. What can be made ready of them is ready before their turn comes: nobody else can append then.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
@@ -62,13 +78,12 @@ impl Trail {
 
     /// Writes everything; answers with the place of the last entry, if there was one. The lock on it comes last in
     /// every verb and is held until the commit: entries get their places in the order of commits.
-    pub(super) async fn write(self, write: &mut Write<'_>, head: Option<PgRow>) -> Result<Option<i64>, StoreError> {
+    pub(super) async fn write(self, write: &mut Write<'_>, head: Option<Head>) -> Result<Option<i64>, StoreError> {
         if self.is_empty() {
             return Ok(None);
         }
-        let row = head.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
-        let named = Named::new("audit log", &row);
-        let (last, hash) = (AuditSeq(named.get("seq")?), EntryHash(named.get("hash")?));
+        let Head { seq: last, hash, .. } =
+            head.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
         let mut end = ChainEnd::behind(last, hash, write.now);
         let hashes: Vec<_> = self.entries.iter().map(|entry| end.append(entry).0.clone()).collect();
         // Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it is read.

@@ -20,7 +20,7 @@ use super::{
     moves::Moves,
     read::begin,
     row::Named,
-    trail::Trail,
+    trail::{Head, Trail},
     value,
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Write<'s> {
     /// What is written at the end.
     pub(super) trail: Trail,
     /// The end of the audit log, where the first statement has locked it and written what `moves` would.
-    head: Option<PgRow>,
+    head: Option<Head>,
     /// What was put into the queue with a number that scans may have passed.
     back: HashMap<Scan, i64>,
     /// In which run of the server it writes.
@@ -103,11 +103,26 @@ impl Core {
                     self.written(action, given, tx, &row)?
                 }
             };
-            if write.server_run.is_some() {
+            if let Some(write) = write.unless_unnamed().await? {
                 return Ok((write, rows));
             }
-            // Who names the run has others wait, and must not hold anything they may want.
-            write.tx.rollback().await.map_err(failed(action))?;
+        }
+        let mut write = self.write(action).await?;
+        let rows = write.rows(first(Some(write.now))).await?;
+        Ok((write, rows))
+    }
+
+    /// The same by a statement that says itself whether the term holds, by [`duties::while_term_holds`]: it has a row as long as that is so.
+    pub(super) async fn write_within_term_by<'q>(
+        &self,
+        action: &'static str,
+        first: impl Fn(Option<DateTime<Utc>>) -> Statement<'q>,
+    ) -> Result<(Write<'_>, Vec<PgRow>), StoreError> {
+        let given = self.given_now();
+        let (write, rows) = self.write_from(action, given, first(given)).await?;
+        let write = write.ok_or_else(|| self.is_over())?;
+        if let Some(write) = write.unless_unnamed().await? {
+            return Ok((write, rows));
         }
         let mut write = self.write(action).await?;
         let rows = write.rows(first(Some(write.now))).await?;
@@ -160,12 +175,22 @@ impl Core {
 }
 
 impl Write<'_> {
+    /// Goes on unless the server's run has no name yet: who names it has others wait, and must not hold anything they may want. All is
+    /// undone then, and done again once the run is named.
+    async fn unless_unnamed(self) -> Result<Option<Self>, StoreError> {
+        if self.server_run.is_some() {
+            return Ok(Some(self));
+        }
+        self.tx.rollback().await.map_err(failed(self.action))?;
+        Ok(None)
+    }
+
     fn prepared<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         statement.persistent(!self.core.pooled)
     }
 
-    /// This row of the first statement is the end of the audit log, which is locked now, and what `moves` would write is written.
-    pub(super) fn has_head(&mut self, head: PgRow) {
+    /// The first statement has locked the end of the audit log, which is this, and written what `moves` would.
+    pub(super) fn has_head(&mut self, head: Head) {
         self.head = Some(head);
     }
 
@@ -245,7 +270,7 @@ impl Write<'_> {
             head => head,
         };
         // Who does not hold the end of the log keeps nobody from the disk.
-        let has_waited = head.as_ref().map_or(Ok(true), |row| row.try_get("waits")).map_err(failed(self.action))?;
+        let has_waited = head.as_ref().is_none_or(|head| head.waits);
         let last = trail.write(&mut self, head).await?;
         let back = PutBack(&self.core.marks, std::mem::take(&mut self.back));
         self.tx.commit().await.map_err(failed(self.action))?;

@@ -207,3 +207,26 @@ async fn a_single_item_that_is_written_on_a_duty_that_is_over_is_refused_too() {
     let one = over.judge(&[judgement]).await.and_then(|mut answers| answers.remove(0));
     assert!(matches!(one, Err(StoreError::Conflict { what: "duty", .. })), "{one:?}");
 }
+
+#[tokio::test]
+async fn what_is_begun_on_a_duty_that_is_over_is_refused_and_changes_nothing() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let job = scene.prd(1).await.jobs[0];
+    let (a, b) = (NodeId::fresh(), NodeId::fresh());
+    let over = scene.store.keep_duties(&a, Duration::ZERO).await.unwrap().unwrap();
+    let holds = scene.store.keep_duties(&b, MINUTE).await.unwrap().unwrap();
+    let scheduler = |terms: Vec<aura_core::contract::store::Term>| {
+        let term = terms.into_iter().find(|term| term.duty == Duty::Scheduler).unwrap();
+        scene.store.on_duty(&term).unwrap()
+    };
+    let assignments = [Assignment { job, model: model.id, probe: false, reason: serde_json::json!({}) }];
+    let wanted = Wanted::Any { models: vec![model.id], max: 1 };
+    let claims = [Claim { worker: worker("w"), door: Door::InProcess, wanted, lease: LEASE }];
+    let refused = scheduler(over).dispatch(&assignments, &claims).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { what: "duty", .. })), "{refused:?}");
+    assert_eq!(scene.job(job).await.state.status(), JobStatus::Queued);
+    let done = scheduler(holds).dispatch(&assignments, &claims).await.unwrap();
+    assert_eq!(done.claimed[0].as_ref().unwrap()[0].job.id, job);
+    assert_eq!(scene.job(job).await.state.status(), JobStatus::InProgress);
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::scene::{LEASE, Scene, assert_conflict, only, proof, report, worker};
 use crate::{
-    Actor, HrAction, JobId, JobStatus, Model, ModelId, Standing, StoreError,
+    Actor, HrAction, JobId, JobStatus, Model, ModelId, NewAlert, Severity, Standing, StoreError,
     audit::Action,
     conformance::StoreHarness,
     contract::store::{Assignment, Claim, ClaimedJob, ModelLoad, Next, Schedulable, StandingChange, Wanted},
@@ -63,6 +63,52 @@ pub async fn what_is_assigned_is_claimed_in_the_same_go_by_workers_that_wait(har
     assert_eq!(actions, ["job.queued", "job.assigned", "job.claimed"]);
     let load = ModelLoad { model: model.id, assigned: 0, in_progress: 3 };
     assert_eq!(scene.store.load().await.expect("readable"), [load]);
+}
+
+/// Every job is begun, and no worker is left over; the same job twice is begun once.
+pub async fn all_that_is_begun_in_the_same_go_is_counted_once_and_its_flags_are_closed(harness: &impl StoreHarness) {
+    let scene = Scene::open(harness).await;
+    let (model, other) = (scene.model("m").await, scene.model("other").await);
+    let jobs = [scene.prd(1).await.jobs[0], scene.prd(1).await.jobs[0], scene.prd(1).await.jobs[0]];
+    let flag = NewAlert {
+        job_id: Some(jobs[0]),
+        severity: Severity::Warning,
+        rule: Some("waits".to_owned()),
+        reason: "long".to_owned(),
+    };
+    let auditor = Actor::auditor();
+    let raise = || scene.store.raise(&flag, &auditor);
+    raise().await.expect("raised").expect("no flag was open");
+    let assignment =
+        |job, model: &Model| Assignment { job, model: model.id, probe: false, reason: json!({ "why": "w" }) };
+    let claim = |name: &str, model: &Model, max| Claim {
+        worker: worker(name),
+        door: Door::InProcess,
+        wanted: Wanted::Any { models: vec![model.id], max },
+        lease: LEASE,
+    };
+    let assignments = [assignment(jobs[0], &model), assignment(jobs[1], &other)];
+    let claims = [claim("w1", &model, 1), claim("w2", &other, 1)];
+    let done = scene.store.dispatch(&assignments, &claims).await.expect("dispatched");
+    assert!(done.assigned.iter().all(Result::is_ok), "{done:?}");
+    let begun: Vec<_> = done.claimed.into_iter().flat_map(|claimed| claimed.expect("claimed")).collect();
+    assert_eq!(begun.iter().map(|claimed| claimed.job.id).collect::<Vec<_>>(), jobs[..2]);
+    assert!(raise().await.expect("raised").is_some(), "its flag was closed when it moved");
+    let twice = [assignment(jobs[2], &model), assignment(jobs[2], &model)];
+    let done = scene.store.dispatch(&twice, &[claim("w3", &model, 2)]).await.expect("dispatched");
+    let [once, again] = done.assigned.try_into().expect("an answer for each");
+    once.expect("assigned");
+    assert_conflict(again, "");
+    assert_eq!(done.claimed.len(), 1);
+    let counts = scene.store.job_counts().await.expect("readable");
+    let in_progress: Vec<_> = counts.iter().filter(|count| count.status == JobStatus::InProgress).collect();
+    assert!(counts.iter().all(|count| count.jobs == 0 || count.status == JobStatus::InProgress), "{counts:?}");
+    assert_eq!(in_progress.iter().map(|count| count.jobs).sum::<u64>(), 3, "{counts:?}");
+    let load = |model: &Model, in_progress| ModelLoad { model: model.id, assigned: 0, in_progress };
+    assert_eq!(scene.store.load().await.expect("readable"), [load(&model, 2), load(&other, 1)]);
+    for job in jobs {
+        assert_eq!(scene.count(job, Action::JobClaimed).await, (1, 1));
+    }
 }
 
 /// A hold works at once, on what is assigned already too.

@@ -17,7 +17,7 @@ use super::{
         error::is_duplicate,
         join::Turn,
         row::{Named, each},
-        trail::Trail,
+        trail::{Head, Trail},
         value,
         write::{Answers, Statement, Write, again},
     },
@@ -82,7 +82,7 @@ async fn submit_new_ones(
         // Who names the run has others wait, and must not hold the end of the log meanwhile.
         return Ok(None);
     }
-    write.has_head(head);
+    write.has_head(Head::of(&head)?);
     write.trail = trail;
     prds.iter().for_each(|record| count(&mut write, record));
     let now = write.now;
