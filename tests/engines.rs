@@ -46,9 +46,15 @@ struct Stage {
 
 impl Stage {
     async fn with(settings: Settings, workers: usize) -> Self {
+        Self::of(settings, workers, 8).await
+    }
+
+    /// The model does so many jobs at once.
+    async fn of(settings: Settings, workers: usize, at_once: u16) -> Self {
         let clock = VirtualClock::default();
         let (asked, cue) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let profile = ModelProfile::new("model", ModelKind::Cloud, "test", "model").expect("a profile").concurrency(8);
+        let profile =
+            ModelProfile::new("model", ModelKind::Cloud, "test", "model").expect("a profile").concurrency(at_once);
         let orchestra = aura_orchestra::builder()
             .store(MemoryStore::with_clock(Arc::new(clock.clone())))
             .clock(clock.clone())
@@ -371,5 +377,20 @@ async fn a_verdict_shows_no_score_of_an_attempt_before_the_last() {
     let [entry] = verdict.entries.as_slice() else { panic!("{verdict}") };
     assert_eq!((entry.attempts, &entry.assessment), (3, &None), "{verdict}");
     assert!(entry.why.contains("lease"), "{}", entry.why);
+    stage.orchestra.stop().await;
+}
+
+/// The clock stands still, so that nothing is found by looking again after a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_comes_while_its_model_becomes_free_is_begun_without_waiting() {
+    let stage = Stage::of(Settings::default(), 2, 1).await;
+    stage.submit().await;
+    let begun = || tokio::time::timeout(Duration::from_secs(20), stage.asked.notified());
+    begun().await.expect("the first one is begun");
+    for _ in 0..300 {
+        tokio::join!(stage.submit(), async { stage.cue.notify_one() });
+        begun().await.expect("the next one is begun");
+    }
+    stage.cue.notify_one();
     stage.orchestra.stop().await;
 }

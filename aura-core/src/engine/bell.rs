@@ -46,6 +46,8 @@ impl Listener {
 pub(crate) struct Bells {
     /// Whether the store tells of every move of a job, also of our own.
     store_tells: bool,
+    /// A PRD is about to be stored.
+    pub(crate) coming: Bell,
     /// A job is queued, or a model became free.
     pub(crate) schedule: Bell,
     /// Since the scheduler last asked, jobs may have been queued.
@@ -61,8 +63,8 @@ pub(crate) struct Bells {
 impl Bells {
     /// Bells that nobody has rung.
     pub(crate) fn new(store_tells: bool) -> Self {
-        let [schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
-        Self { store_tells, schedule, is_queued: AtomicBool::new(false), claim, account, verdict }
+        let [coming, schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
+        Self { store_tells, coming, schedule, is_queued: AtomicBool::new(false), claim, account, verdict }
     }
 
     /// A call of ours may have moved jobs into these states. Where the store tells of it, that was heard before: to look again would be in

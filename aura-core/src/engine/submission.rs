@@ -37,7 +37,10 @@ impl Orchestra {
         };
         let jobs = (0..new.plan.jobs()).map(|_| JobId::new()).collect();
         let record = NewPrdRecord { id: PrdId::new(), request: new, pinned, jobs };
-        let answer = self.inner.store.submit(&[record]).await?.into_iter().next();
+        // First it is on its way, then others read ahead for it.
+        let (storing, coming) = (self.inner.store.submit(std::slice::from_ref(&record)), &self.inner.bells.coming);
+        let (answers, ()) = tokio::join!(biased; storing, async { coming.ring() });
+        let answer = answers?.into_iter().next();
         let missing = || StoreError::Backend { action: "submit a PRD", source: "it answered nothing".into() };
         let submitted = answer.ok_or_else(missing)??;
         self.inner.bells.moved(&[JobStatus::Queued]);

@@ -1,5 +1,6 @@
 //! The manager: a worker's door in this process, and the loop that gives jobs to models.
 
+mod ahead;
 pub(crate) mod attendance;
 pub(crate) mod capacity;
 mod feedback;

@@ -9,6 +9,7 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     JobManager,
+    ahead::{Ahead, Known},
     attendance::{attended, passed},
     capacity::Fleet,
     horizon::{FARTHEST, Horizon, PASS},
@@ -28,7 +29,6 @@ use crate::{
     ids::{JobId, ModelId, ModelName, PrdId},
     job::{Job, JobStatus},
     model::Model,
-    run::ModelStats,
 };
 
 /// Gives queued jobs to models.
@@ -54,6 +54,10 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn replace(&self, reasons: HashMap<JobId, String>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reasons;
     }
@@ -69,13 +73,28 @@ impl Scheduler {
             None => StdRng::from_os_rng(),
         };
         let mut stop = manager.shutdown.signal();
+        let mut coming = manager.bells.coming.listen();
+        let mut ahead: Option<Ahead> = None;
         loop {
             tokio::select! {
                 () = self.duties.on_duty(Duty::Scheduler) => {}
                 () = stop.stopping() => return,
             }
-            let outcome = self.pass(&mut rng).await;
-            if pace.pause("scheduler", outcome, manager.settings.poll).await == Pause::Stop {
+            let outcome = self.pass(&mut rng, ahead.take()).await;
+            let pause = pace.pause("scheduler", outcome, manager.settings.poll);
+            tokio::pin!(pause);
+            let pause = loop {
+                tokio::select! {
+                    biased;
+                    pause = &mut pause => break pause,
+                    // With jobs that wait already, the next pass has more to read than this.
+                    () = coming.rung(), if self.waiting.is_empty() => {
+                        let now = manager.clock.now();
+                        ahead = ahead.filter(|ahead| ahead.is_fresh(now)).or_else(|| Some(Ahead::begin(&manager)));
+                    }
+                }
+            };
+            if pause == Pause::Stop {
                 return;
             }
         }
@@ -83,41 +102,44 @@ impl Scheduler {
 
     /// One pass. A job that waits does not wait until ended leases are taken back, which is done whatever comes of the rest; what
     /// comes back rings, and is looked at in the next pass.
-    async fn pass(&self, rng: &mut StdRng) -> Result<()> {
+    async fn pass(&self, rng: &mut StdRng, ahead: Option<Ahead>) -> Result<()> {
         let Some(store) = self.duties.store(Duty::Scheduler) else { return Ok(()) };
-        let outcome = caught(self.assign(store.as_ref(), rng)).await;
+        let outcome = caught(self.assign(store.as_ref(), rng, ahead)).await;
         let expired: Vec<_> = store.expire(PASS).await?.iter().map(|expired| expired.now).collect();
         self.manager.bells.moved(&expired);
         outcome
     }
 
-    /// Gives queued jobs to models.
-    async fn assign(&self, store: &dyn Store, rng: &mut StdRng) -> Result<()> {
+    /// Gives queued jobs to models, by what was read `ahead` where that is still fresh.
+    async fn assign(&self, store: &dyn Store, rng: &mut StdRng, ahead: Option<Ahead>) -> Result<()> {
         let manager = &self.manager;
-        let since = manager.clock.now() - manager.settings.hr.window();
-        let looked = async {
-            tokio::try_join!(manager.roster.refresh(), async {
-                manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from)
-            })
-        };
-        let figures = async { Ok(tokio::try_join!(manager.store.stats(since), manager.store.load())?) };
+        let look = async { manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from) };
         // A job that was just queued does not wait for one look after another; where there may be nothing, the first look says so.
-        let ((models, mut queued), (stats, mut load)) = if manager.bells.queued() {
-            tokio::try_join!(looked, figures)?
-        } else {
-            let (models, queued) = looked.await?;
-            let is_idle = queued.jobs.is_empty() && self.are_attended(&models);
-            let figures = if is_idle { (Vec::new(), Vec::new()) } else { figures.await? };
-            ((models, queued), figures)
+        let is_queued = manager.bells.queued();
+        let ahead = ahead.filter(|ahead| is_queued && ahead.is_fresh(manager.clock.now()));
+        let was_ahead = ahead.is_some();
+        let (mut known, mut queued) = match ahead {
+            Some(ahead) => tokio::try_join!(ahead.known(), look)?,
+            None if is_queued => tokio::try_join!(Known::read(manager), look)?,
+            None => {
+                let (models, queued) = tokio::try_join!(manager.roster.refresh(), look)?;
+                let is_idle = queued.jobs.is_empty() && self.are_attended(&models);
+                let figures = if is_idle { Default::default() } else { Known::figures(manager).await? };
+                (Known::of(models, figures), queued)
+            }
         };
-        let from_held = self.take_back_from_held(store, &models).await?;
-        let (from_unattended, waiting_there) = self.take_back_from_unattended(store, &models, &load).await?;
+        let from_held = self.take_back_from_held(store, &known.models).await?;
+        let (from_unattended, waiting_there) =
+            self.take_back_from_unattended(store, &known.models, &known.load).await?;
         if from_held + from_unattended > 0 {
-            (queued, load) = tokio::try_join!(manager.store.schedulable_with_siblings(PASS), manager.store.load())?;
+            (queued, known.load) =
+                tokio::try_join!(manager.store.schedulable_with_siblings(PASS), manager.store.load())?;
         }
-        let stats = stats.into_iter().map(|stats| (stats.model_id, stats)).collect();
-        let known = Known { models, stats, load };
         let (assignments, mut waiting) = self.look_far_enough(&known, queued, rng).await?;
+        if was_ahead && !waiting.is_empty() {
+            // What they wait for may have come since.
+            manager.bells.schedule.ring();
+        }
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
         if assignments.is_empty() { Ok(()) } else { self.dispatch(store, &assignments).await }
@@ -307,11 +329,4 @@ async fn take_back(store: &dyn Store, jobs: &[JobId], reason: &str) -> Result<us
         }
     }
     Ok(taken_back)
-}
-
-/// What one pass has read.
-struct Known {
-    models: Arc<Vec<Model>>,
-    stats: HashMap<ModelId, ModelStats>,
-    load: Vec<ModelLoad>,
 }
