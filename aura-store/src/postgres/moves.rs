@@ -83,6 +83,11 @@ impl Moves {
         to.into_iter().collect()
     }
 
+    /// The jobs that moved, whose flags are closed.
+    pub(super) fn jobs(self) -> Vec<Uuid> {
+        self.moved.into_keys().collect()
+    }
+
     /// The accountant has to look at this PRD.
     pub(super) fn assess_later(&mut self, prd: PrdId) {
         self.handed_in.insert(prd.as_uuid());

@@ -11,6 +11,33 @@ use uuid::Uuid;
 use super::{row::Named, value, write::Write};
 use crate::facts::About;
 
+/// Appends entries. Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it
+/// is read.
+macro_rules! append {
+    ($closed:literal) => {
+        concat!(
+            "WITH entries AS (
+                 INSERT INTO audit_log (id, actor, action, details, created_at, hash, job_id, lease)
+                 SELECT id, actor, action, facts::jsonb, $1, decode(hash, 'hex'), job, lease
+                 FROM (SELECT generate_series($2::bigint, $9::bigint) AS id, unnest($3::text[]) AS actor, unnest($4::text[]) AS action,
+                           unnest($5::text[]) AS facts, unnest($6::text[]) AS hash, unnest($7::uuid[]) AS job,
+                           unnest($8::bigint[]) AS lease) AS new
+             )",
+            $closed,
+            " INSERT INTO audit_head (seq, hash) VALUES ($9, decode($10, 'hex'))"
+        )
+    };
+}
+const APPEND: &str = append!("");
+/// And closes flags: this statement sees those that were raised until the job was taken, as the one that took it might not. Who raises or
+/// closes a flag holds its job, so that nobody is waited for.
+const APPEND_AND_CLOSE: &str = append!(
+    ", closed AS (
+         UPDATE job_flags SET closed_at = $1 WHERE closed_at IS NULL AND job_id = ANY($11)
+             AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL)
+     )"
+);
+
 /// The end of the audit log, which a verb holds.
 pub(super) struct Head {
     seq: AuditSeq,
@@ -76,9 +103,14 @@ impl Trail {
         self.entries.push(ReadyEntry::new(actor, action, &details));
     }
 
-    /// Writes everything; answers with the place of the last entry, if there was one. The lock on it comes last in
-    /// every verb and is held until the commit: entries get their places in the order of commits.
-    pub(super) async fn write(self, write: &mut Write<'_>, head: Option<Head>) -> Result<Option<i64>, StoreError> {
+    /// Writes everything, and closes the flags of these jobs; answers with the place of the last entry, if there was one. The lock on it
+    /// comes last in every verb and is held until the commit: entries get their places in the order of commits.
+    pub(super) async fn write(
+        self,
+        write: &mut Write<'_>,
+        head: Option<Head>,
+        to_close: Vec<Uuid>,
+    ) -> Result<Option<i64>, StoreError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -86,17 +118,7 @@ impl Trail {
             head.ok_or_else(|| StoreError::corrupt("audit log", "head", "its row is missing"))?;
         let mut end = ChainEnd::behind(last, hash, write.now);
         let hashes: Vec<_> = self.entries.iter().map(|entry| end.append(entry).0.clone()).collect();
-        // Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it is read.
-        let query = sqlx::query(
-            "WITH entries AS (
-                 INSERT INTO audit_log (id, actor, action, details, created_at, hash, job_id, lease)
-                 SELECT id, actor, action, facts::jsonb, $1, decode(hash, 'hex'), job, lease
-                 FROM (SELECT generate_series($2::bigint, $9::bigint) AS id, unnest($3::text[]) AS actor, unnest($4::text[]) AS action,
-                           unnest($5::text[]) AS facts, unnest($6::text[]) AS hash, unnest($7::uuid[]) AS job,
-                           unnest($8::bigint[]) AS lease) AS new
-             )
-             INSERT INTO audit_head (seq, hash) VALUES ($9, decode($10, 'hex'))",
-        );
+        let query = sqlx::query(if to_close.is_empty() { APPEND } else { APPEND_AND_CLOSE });
         let query = query
             .bind(write.now)
             .bind(last.0 + 1)
@@ -108,7 +130,7 @@ impl Trail {
             .bind(self.leases)
             .bind(end.seq().0)
             .bind(end.hash().0.as_str());
-        write.run(query).await?;
+        write.run(if to_close.is_empty() { query } else { query.bind(to_close) }).await?;
         Ok(Some(end.seq().0))
     }
 }

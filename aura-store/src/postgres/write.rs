@@ -189,7 +189,7 @@ impl Write<'_> {
         statement.persistent(!self.core.pooled)
     }
 
-    /// The first statement has locked the end of the audit log, which is this, and written what `moves` would.
+    /// The first statement has locked the end of the audit log, which is this, and written what `moves` would, but for the flags.
     pub(super) fn has_head(&mut self, head: Head) {
         self.head = Some(head);
     }
@@ -265,13 +265,13 @@ impl Write<'_> {
         let moves = std::mem::take(&mut self.moves);
         let to = moves.to();
         let trail = std::mem::take(&mut self.trail);
-        let head = match self.head.take() {
-            None => moves.write(&mut self, !trail.is_empty()).await?,
-            head => head,
+        let (head, to_close) = match self.head.take() {
+            None => (moves.write(&mut self, !trail.is_empty()).await?, Vec::new()),
+            head => (head, moves.jobs()),
         };
         // Who does not hold the end of the log keeps nobody from the disk.
         let has_waited = head.as_ref().is_none_or(|head| head.waits);
-        let last = trail.write(&mut self, head).await?;
+        let last = trail.write(&mut self, head, to_close).await?;
         let back = PutBack(&self.core.marks, std::mem::take(&mut self.back));
         self.tx.commit().await.map_err(failed(self.action))?;
         drop(back);

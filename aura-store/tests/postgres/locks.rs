@@ -87,6 +87,28 @@ async fn a_job_that_somebody_is_moving_is_passed_over_and_holds_up_neither_other
     }
 }
 
+#[tokio::test]
+async fn a_flag_that_was_being_raised_when_its_job_was_begun_is_closed() {
+    let scene = Scene::new().await;
+    let model = scene.model("m").await;
+    let job = scene.prd(1).await.jobs[0];
+    let mut raises = scene.hand.begin().await.unwrap();
+    let raised = format!(
+        "SELECT id FROM jobs WHERE id = '{job}' FOR NO KEY UPDATE;
+         INSERT INTO job_flags (job_id, rule, opened_at) VALUES ('{job}', 'silent', now())"
+    );
+    sqlx::raw_sql(AssertSqlSafe(raised)).execute(&mut *raises).await.unwrap();
+    let (store, claim) = (scene.store.clone(), any_of(&model, "w"));
+    let begins = tokio::spawn(async move {
+        let assignment = Assignment { job, model: model.id, probe: false, reason: json!({}) };
+        store.dispatch(&[assignment], &[claim]).await
+    });
+    scene.somebody_waits().await;
+    raises.commit().await.unwrap();
+    assert_eq!(begins.await.unwrap().unwrap().claimed[0].as_ref().unwrap().len(), 1);
+    assert_eq!(scene.number("SELECT count(*) FROM job_flags WHERE closed_at IS NULL").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_waits_for_the_disk_itself_unless_others_wait_for_the_end_of_the_log() {
     let server = PrivatePostgres::builder().durable().start().unwrap();

@@ -310,7 +310,7 @@ async fn prds_apart(write: &mut Write<'_>, taken: &[Taken]) -> Result<HashMap<Pr
 
 /// The most jobs that may be wanted for their PRDs to come in the rows that claim them. That spares a round trip; but looking each of
 /// them up costs the server more than one scan for many.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 
 /// Takes the oldest jobs of these models whose place is behind `$7`, one for each slot. Jobs of held models are passed over. A lease
 /// without end ends with the year 9999.

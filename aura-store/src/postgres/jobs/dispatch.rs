@@ -23,7 +23,7 @@ use super::{
         write::{Answers, Statement, Write, again},
     },
     assign::{self, distinct, model_takes_jobs},
-    claim::{self, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
+    claim::{self, FEW, Taken, by_models, claim_job, goes_in_progress, models_of, with_their_prds},
     queue::and_free_in_queue,
     record::{self, claimed_columns, door_word},
 };
@@ -61,7 +61,9 @@ async fn dispatch_once(
     let (mut write, mut taken) = if at_once.is_empty() {
         (core.write(ACTION).await?, Vec::new())
     } else {
-        let begin = |now| at_once.begin(core.term.as_ref(), claims, at_once.items.len() == assignments.len(), now);
+        // Others must not wait for the end of the log while many PRDs are on their way.
+        let are_all = at_once.items.len() == assignments.len() && assignments.len() <= FEW;
+        let begin = |now| at_once.begin(core.term.as_ref(), claims, are_all, now);
         let (mut write, rows) = core.write_within_term_by(ACTION, begin).await?;
         let begun = at_once.begun(&mut write, rows, assignments, claims, &mut answers).await?;
         (write, begun)
@@ -133,7 +135,7 @@ macro_rules! begin {
                  FROM (SELECT unnest($2::bigint[]) AS item, unnest($3::uuid[]) AS id, unnest($4::int[]) AS model,
                            unnest($5::boolean[]) AS probe, unnest($6::int[]) AS claim) AS new ",
             and_free_in_queue!(),
-            " WHERE ",
+            " WHERE EXISTS (SELECT 1 FROM at) AND ",
             model_takes_jobs!("$10"),
             "
              ), tokens AS MATERIALIZED (
@@ -158,18 +160,13 @@ macro_rules! begin {
                  INSERT INTO claims (until, jobs) SELECT min(ends), array_agg(id) FROM begun HAVING count(*) > 0 RETURNING 1
              ), whole AS MATERIALIZED (
                  SELECT $11 AND count(*) = cardinality($3) AS is_it FROM begun
-             ), closed AS (
-                 UPDATE job_flags SET closed_at = (SELECT now FROM at)
-                 WHERE closed_at IS NULL AND job_id = ANY(ARRAY(SELECT id FROM begun)) AND (SELECT is_it FROM whole)
-                     AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL) RETURNING 1
              ), totals AS (
                  INSERT INTO job_totals (status, model, jobs)
                  SELECT 'QUEUED', 0, -cardinality($3) FROM whole WHERE is_it
                  UNION ALL SELECT 'IN_PROGRESS', assigned_model, count(*) FROM begun, whole WHERE is_it GROUP BY assigned_model
                  RETURNING 1
              ), kept AS (
-                 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM noted) + (SELECT count(*) FROM closed)
-                     + (SELECT count(*) FROM totals) AS rows
+                 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM noted) + (SELECT count(*) FROM totals) AS rows
              ), head AS MATERIALIZED (
                  SELECT held.* FROM kept CROSS JOIN whole
                      CROSS JOIN LATERAL (SELECT * FROM hold_audit_head(true) WHERE kept.rows >= 0 AND is_it OFFSET 0) AS held
@@ -217,8 +214,8 @@ impl AtOnce {
         self.items.is_empty()
     }
 
-    /// Where these are all, and all are begun, nothing is left to be done but to leave the trail: what goes with the moves is written
-    /// too, and the end of the audit log is held.
+    /// Where these are all, and all are begun, nothing is left to be done but to leave the trail and to close flags: what else goes with
+    /// the moves is written too, and the end of the audit log is held.
     fn begin<'q>(
         &'q self,
         term: Option<&Term>,
