@@ -1,6 +1,6 @@
 //! Wakes a loop when there is something to do; a ring that nobody hears yet is not lost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -39,6 +39,11 @@ impl Listener {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Has heard what was rung until now.
+    pub(crate) fn has_heard(&mut self) {
+        self.0.mark_unchanged();
+    }
 }
 
 /// One bell for each step that can become possible.
@@ -48,10 +53,12 @@ pub(crate) struct Bells {
     store_tells: bool,
     /// A PRD is about to be stored.
     pub(crate) coming: Bell,
-    /// A job is queued, or a model became free.
+    /// A job is queued, or what jobs wait for may be there.
     pub(crate) schedule: Bell,
     /// Since the scheduler last asked, jobs may have been queued.
     is_queued: AtomicBool,
+    /// How often the scheduler was called for something else.
+    changes: AtomicU64,
     /// A job is assigned.
     pub(crate) claim: Bell,
     /// A job is handed in, or ended otherwise.
@@ -64,7 +71,16 @@ impl Bells {
     /// Bells that nobody has rung.
     pub(crate) fn new(store_tells: bool) -> Self {
         let [coming, schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
-        Self { store_tells, coming, schedule, is_queued: AtomicBool::new(false), claim, account, verdict }
+        Self {
+            store_tells,
+            coming,
+            schedule,
+            is_queued: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
+            claim,
+            account,
+            verdict,
+        }
     }
 
     /// A call of ours may have moved jobs into these states. Where the store tells of it, that was heard before: to look again would be in
@@ -88,10 +104,21 @@ impl Bells {
                 // Its model has room for another one.
                 JobStatus::Submitted | JobStatus::Failed | JobStatus::Cancelled => {
                     self.account.ring();
-                    self.schedule.ring();
+                    self.changed();
                 }
             }
         }
+    }
+
+    /// A model became free, or came, or may be given other work than before.
+    pub(crate) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.schedule.ring();
+    }
+
+    /// Grows with each such change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Whether jobs may have been queued since this was last asked, so that a look is hardly in vain.
@@ -109,7 +136,8 @@ impl Bells {
 
     /// Rings every bell: something happened, nobody here knows what.
     fn ring_all(&self) {
-        for bell in [&self.schedule, &self.claim, &self.account, &self.verdict] {
+        self.changed();
+        for bell in [&self.claim, &self.account, &self.verdict] {
             bell.ring();
         }
     }
@@ -141,6 +169,21 @@ mod tests {
         assert_eq!(moved(&[JobStatus::Submitted]), [true, false, true, false]);
         assert_eq!(moved(&[JobStatus::Failed]), [true, false, true, false]);
         assert_eq!(moved(&[JobStatus::InProgress, JobStatus::Validated]), [false; 4]);
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_made_old_by_every_call_of_the_scheduler_but_for_queued_jobs() {
+        let bells = Bells::new(true);
+        for (news, changes) in [
+            (News::Moved(vec![JobStatus::Queued]), 0),
+            (News::Moved(vec![JobStatus::Assigned, JobStatus::InProgress]), 0),
+            (News::Moved(vec![JobStatus::Submitted]), 1),
+            (News::Others, 2),
+        ] {
+            bells.tell(&news);
+            assert_eq!(bells.changes(), changes, "{news:?}");
+        }
+        assert!(bells.queued());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Orchestra {
         let profile = ModelProfile { origin: Origin::Model, ..profile.clone() };
         match self.inner.store.register(&profile, &Actor::operator()).await {
             Ok(model) => {
-                self.inner.bells.schedule.ring();
+                self.inner.bells.changed();
                 Ok(model)
             }
             Err(StoreError::Conflict { .. }) => Err(Error::ModelExists(profile.name)),
@@ -74,7 +74,7 @@ impl Orchestra {
         let needs = if profile.needs == Needs::default() { known.profile.needs } else { profile.needs };
         let news = ModelProfile { price: profile.price, stub: profile.stub.clone(), needs, ..known.profile };
         let model = self.inner.store.employ(&news).await?;
-        self.inner.bells.schedule.ring();
+        self.inner.bells.changed();
         Ok(model)
     }
 
@@ -97,7 +97,7 @@ impl Orchestra {
     async fn set_hold(&self, name: &str, hold: Option<String>) -> Result<Model> {
         let model = self.inner.roster.find(name).await?;
         let model = self.inner.store.set_hold(model.id, hold, &Actor::operator()).await?;
-        self.inner.bells.schedule.ring();
+        self.inner.bells.changed();
         Ok(model)
     }
 }

@@ -121,7 +121,7 @@ impl Hr {
         }
         store.record_scores(&scores).await?;
         if !changes.is_empty() {
-            self.bells.schedule.ring();
+            self.bells.changed();
         }
         Ok(interval)
     }

@@ -1,21 +1,18 @@
 //! What the scheduler reads ahead, while a PRD about whose jobs it will be asked is being stored: an idle orchestra begins a job sooner.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 
 use super::JobManager;
-use crate::{
-    contract::store::ModelLoad,
-    error::{Error, Result},
-    ids::ModelId,
-    model::Model,
-    run::ModelStats,
-};
+use crate::{contract::store::ModelLoad, error::Result, ids::ModelId, model::Model, run::ModelStats};
 
 /// How old it may be when it is decided by: a store that takes longer to store a PRD is not idle.
-const FRESH: TimeDelta = TimeDelta::milliseconds(50);
+const FRESH: Duration = Duration::from_millis(50);
 
 /// What a pass decides by, besides the jobs.
 #[derive(Debug)]
@@ -44,26 +41,31 @@ impl Known {
 /// The reading under way; dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    since: DateTime<Utc>,
+    since: Instant,
+    /// How much had changed before it.
+    changes: u64,
     reading: JoinHandle<Result<Known>>,
 }
 
 impl Ahead {
     /// Begins to read.
     pub(super) fn begin(manager: &Arc<JobManager>) -> Self {
-        let since = manager.clock.now();
+        let (since, changes) = (Instant::now(), manager.bells.changes());
         let manager = Arc::clone(manager);
-        Self { since, reading: tokio::spawn(async move { Known::read(&manager).await }) }
+        Self { since, changes, reading: tokio::spawn(async move { Known::read(&manager).await }) }
     }
 
-    /// Whether it may be decided by.
-    pub(super) fn is_fresh(&self, now: DateTime<Utc>) -> bool {
-        now - self.since <= FRESH
+    /// Whether it may be decided by: nothing is known to have changed.
+    pub(super) fn is_fresh(&self, manager: &JobManager) -> bool {
+        self.since.elapsed() <= FRESH && self.changes == manager.bells.changes()
     }
 
-    /// What was read.
-    pub(super) async fn known(mut self) -> Result<Known> {
-        (&mut self.reading).await.map_err(|error| Error::Setup(format!("reading ahead ended early: {error}")))?
+    /// What was read, or is read now where that failed.
+    pub(super) async fn known(mut self, manager: &JobManager) -> Result<Known> {
+        match (&mut self.reading).await {
+            Ok(Ok(known)) => Ok(known),
+            Ok(Err(_)) | Err(_) => Known::read(manager).await,
+        }
     }
 }
 

@@ -101,7 +101,7 @@ impl JobManager {
             return Err(error.into());
         }
         if is_news {
-            self.bells.schedule.ring();
+            self.bells.changed();
         }
         Ok(())
     }

@@ -80,6 +80,7 @@ impl Scheduler {
                 () = self.duties.on_duty(Duty::Scheduler) => {}
                 () = stop.stopping() => return,
             }
+            coming.has_heard();
             let outcome = self.pass(&mut rng, ahead.take()).await;
             let pause = pace.pause("scheduler", outcome, manager.settings.poll);
             tokio::pin!(pause);
@@ -89,8 +90,8 @@ impl Scheduler {
                     pause = &mut pause => break pause,
                     // With jobs that wait already, the next pass has more to read than this.
                     () = coming.rung(), if self.waiting.is_empty() => {
-                        let now = manager.clock.now();
-                        ahead = ahead.filter(|ahead| ahead.is_fresh(now)).or_else(|| Some(Ahead::begin(&manager)));
+                        let fresh = ahead.filter(|ahead| ahead.is_fresh(&manager));
+                        ahead = fresh.or_else(|| Some(Ahead::begin(&manager)));
                     }
                 }
             };
@@ -116,10 +117,10 @@ impl Scheduler {
         let look = async { manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from) };
         // A job that was just queued does not wait for one look after another; where there may be nothing, the first look says so.
         let is_queued = manager.bells.queued();
-        let ahead = ahead.filter(|ahead| is_queued && ahead.is_fresh(manager.clock.now()));
+        let ahead = ahead.filter(|ahead| is_queued && ahead.is_fresh(manager));
         let was_ahead = ahead.is_some();
         let (mut known, mut queued) = match ahead {
-            Some(ahead) => tokio::try_join!(ahead.known(), look)?,
+            Some(ahead) => tokio::try_join!(ahead.known(manager), look)?,
             None if is_queued => tokio::try_join!(Known::read(manager), look)?,
             None => {
                 let (models, queued) = tokio::try_join!(manager.roster.refresh(), look)?;
@@ -136,20 +137,23 @@ impl Scheduler {
                 tokio::try_join!(manager.store.schedulable_with_siblings(PASS), manager.store.load())?;
         }
         let (assignments, mut waiting) = self.look_far_enough(&known, queued, rng).await?;
-        if was_ahead && !waiting.is_empty() {
-            // What they wait for may have come since.
-            manager.bells.schedule.ring();
-        }
+        let nobody_waits = waiting.is_empty();
         waiting.extend(waiting_there);
         self.waiting.replace(waiting);
-        if assignments.is_empty() { Ok(()) } else { self.dispatch(store, &assignments).await }
+        let all_were_given = assignments.is_empty() || self.dispatch(store, &assignments).await?;
+        if was_ahead && !(nobody_waits && all_were_given) {
+            // What they wait for may have come since, or what was chosen may have gone.
+            manager.bells.changed();
+        }
+        Ok(())
     }
 
-    /// Assigns, and claims for the workers that wait in this process.
-    async fn dispatch(&self, store: &dyn Store, assignments: &[Assignment]) -> Result<()> {
+    /// Assigns, and claims for the workers that wait in this process. Answers whether no assignment was refused.
+    async fn dispatch(&self, store: &dyn Store, assignments: &[Assignment]) -> Result<bool> {
         let called = self.manager.idle.call(assignments);
         let claims: Vec<_> = called.iter().map(|called| called.claim.clone()).collect();
         let Dispatched { assigned, claimed } = store.dispatch(assignments, &claims).await?;
+        let were_all_given = assigned.iter().all(std::result::Result::is_ok);
         let mut left = HashSet::new();
         for (assignment, answer) in assignments.iter().zip(assigned) {
             match answer {
@@ -172,7 +176,7 @@ impl Scheduler {
         if !left.is_empty() {
             self.manager.bells.moved(&[JobStatus::Assigned]);
         }
-        Ok(())
+        Ok(were_all_given)
     }
 
     /// Plans for the oldest queued jobs; when none of them can be assigned, for more of them, so that a long row of jobs
