@@ -134,14 +134,16 @@ pub struct NewEntry {
 pub struct ReadyEntry {
     actor: String,
     action: Action,
-    canonical: Vec<u8>,
+    linked: Vec<u8>,
 }
 
 impl ReadyEntry {
     /// Makes an entry ready.
     #[must_use]
     pub fn new(actor: &Actor, action: Action, details: &Value) -> Self {
-        Self { actor: actor.to_string(), action, canonical: canonical(details) }
+        let actor = actor.to_string();
+        let linked = linked(&actor, action.as_str(), details);
+        Self { actor, action, linked }
     }
 
     /// Who did it.
@@ -154,6 +156,12 @@ impl ReadyEntry {
     #[must_use]
     pub const fn action(&self) -> Action {
         self.action
+    }
+
+    /// What is hashed of it between its place and its moment, for a store that chains it itself: see [`AuditEntry::hash_after`].
+    #[must_use]
+    pub fn linked(&self) -> &[u8] {
+        &self.linked
     }
 }
 
@@ -176,7 +184,7 @@ impl ChainEnd {
     /// Appends an entry; answers with its hash, which is [`AuditEntry::hash_after`] of the whole entry.
     pub fn append(&mut self, entry: &ReadyEntry) -> &EntryHash {
         self.seq.0 += 1;
-        self.hash = link(&self.hash, self.seq, &entry.actor, entry.action.as_str(), &entry.canonical, &self.at);
+        self.hash = link(&self.hash, self.seq, &entry.linked, &self.at);
         &self.hash
     }
 
@@ -235,11 +243,12 @@ impl AuditEntry {
         one.into_iter().chain(several.filter_map(Value::as_str))
     }
 
-    /// The hash that this entry must have behind `previous`: SHA-256 over the previous hash and this entry's fields, each
-    /// with its length in front, details as JSON with sorted keys and equal numbers alike.
+    /// The hash that this entry must have behind `previous`: SHA-256 over the previous hash, then this entry's place, actor, action,
+    /// details and moment. Each has its length in bytes in front, as eight bytes, the highest first. Details are JSON with sorted keys and
+    /// equal numbers alike, the moment is written as `2026-11-30T12:00:00.000000Z`.
     #[must_use]
     pub fn hash_after(&self, previous: &EntryHash) -> EntryHash {
-        link(previous, self.seq, &self.actor, &self.action, &canonical(&self.details), &written(self.created_at))
+        link(previous, self.seq, &linked(&self.actor, &self.action, &self.details), &written(self.created_at))
     }
 }
 
@@ -248,13 +257,28 @@ fn written(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-fn link(previous: &EntryHash, seq: AuditSeq, actor: &str, action: &str, details: &[u8], at: &str) -> EntryHash {
+/// What is hashed of an entry between its place and its moment.
+fn linked(actor: &str, action: &str, details: &Value) -> Vec<u8> {
+    let details = canonical(details);
+    let mut linked = Vec::with_capacity(actor.len() + action.len() + details.len() + 24);
+    for part in [actor.as_bytes(), action.as_bytes(), &details] {
+        linked.extend((part.len() as u64).to_be_bytes());
+        linked.extend(part);
+    }
+    linked
+}
+
+fn link(previous: &EntryHash, seq: AuditSeq, linked: &[u8], at: &str) -> EntryHash {
     let mut hasher = Sha256::new();
-    let seq = seq.to_string();
-    for part in [previous.0.as_bytes(), seq.as_bytes(), actor.as_bytes(), action.as_bytes(), details, at.as_bytes()] {
+    let mut part = |part: &str| {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
-    }
+    };
+    part(&previous.0);
+    part(&seq.to_string());
+    hasher.update(linked);
+    hasher.update((at.len() as u64).to_be_bytes());
+    hasher.update(at);
     EntryHash(format!("{:x}", hasher.finalize()))
 }
 

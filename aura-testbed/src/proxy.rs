@@ -33,6 +33,8 @@ struct Shared {
     server: PathBuf,
     is_over: AtomicBool,
     drops_notifications: AtomicBool,
+    /// Whether the next row that the server sends is lost with its connection.
+    loses_a_row: AtomicBool,
     /// About how many messages pass before a connection is cut; 0 for ever.
     cut_after: AtomicU64,
     /// Where the chance of the next connection comes from.
@@ -75,6 +77,12 @@ impl Proxy {
     /// Loses every notification on its way to who listens.
     pub fn drop_notifications(&self) {
         self.shared.drops_notifications.store(true, Ordering::Release);
+    }
+
+    /// Loses the next row that the server sends, and cuts its connection. A server sends a short answer when all is done: a statement
+    /// that is a transaction of its own is committed by then.
+    pub fn lose_the_next_row(&self) {
+        self.shared.loses_a_row.store(true, Ordering::Release);
     }
 
     /// Cuts each connection after about `messages` of them, in the middle of a request, of an answer, or of the answer that says
@@ -199,6 +207,10 @@ fn pass<R: Read, W: Write>(
             shared.dropped.fetch_add(1, Ordering::AcqRel);
             continue;
         }
+        if !is_request && kind == b'D' && shared.loses_a_row.swap(false, Ordering::AcqRel) {
+            shared.cuts.fetch_add(1, Ordering::AcqRel);
+            return Ok(());
+        }
         let is_commit = !is_request && kind == b'C' && message.get(5..) == Some(b"COMMIT\0");
         match &mut cut {
             Some(cut) if cut.of != Victim::Commit || is_commit => {
@@ -258,6 +270,17 @@ mod tests {
         let (row, news) = (message(b'D', b"row"), message(b'A', b"news"));
         assert_eq!(passed(&[row.clone(), news, row.clone()], None, &shared), [row.clone(), row].concat());
         assert_eq!(shared.dropped.load(Ordering::Acquire), 1);
+    }
+
+    #[test]
+    fn a_row_is_lost_with_all_that_follows_once() {
+        let shared = Shared::default();
+        shared.loses_a_row.store(true, Ordering::Release);
+        let (described, row) = (message(b'T', b"columns"), message(b'D', b"row"));
+        let answer = [described.clone(), row, described.clone()];
+        assert_eq!(passed(&answer, None, &shared), described);
+        assert_eq!(passed(&answer, None, &shared), answer.concat());
+        assert_eq!(shared.cuts.load(Ordering::Acquire), 1);
     }
 
     #[test]

@@ -104,6 +104,12 @@ pub(super) fn is_cut(error: &Error) -> bool {
     }
 }
 
+/// Whether the connection was cut under a statement, or its server went down: what became of it is not known.
+pub(super) fn is_lost(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source: Some(source), .. } = error else { return false };
+    source.downcast_ref::<Error>().is_some_and(is_cut)
+}
+
 /// Whether a lock was not to be had in the time that was given.
 pub(super) fn is_locked(error: &StoreError) -> bool {
     database_code(error).as_deref() == Some(LOCK_NOT_AVAILABLE)

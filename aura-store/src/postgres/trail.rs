@@ -8,7 +8,11 @@ use serde_json::Value;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::{row::Named, value, write::Write};
+use super::{
+    row::Named,
+    value,
+    write::{Statement, Write},
+};
 use crate::facts::About;
 
 /// Appends entries. Lists that come as columns are unnested side by side in a SELECT: in a FROM, each would be stored once more before it
@@ -37,6 +41,33 @@ const APPEND_AND_CLOSE: &str = append!(
              AND EXISTS (SELECT 1 FROM job_flags WHERE closed_at IS NULL)
      )"
 );
+
+/// The hash of an entry that is chained in the database, the same as [`aura_core::AuditEntry::hash_after`]: of what stands before it, its
+/// place, what is hashed of it ([`ReadyEntry::linked`]) and its moment, each of which is a text but for the third.
+macro_rules! hash_behind {
+    ($previous:literal, $place:literal, $linked:literal, $moment:literal) => {
+        concat!(
+            "sha256(",
+            measured!($previous),
+            " || ",
+            measured!($place),
+            " || ",
+            $linked,
+            " || ",
+            measured!($moment),
+            ")"
+        )
+    };
+}
+pub(super) use hash_behind;
+
+/// A text of the database behind its length.
+macro_rules! measured {
+    ($text:literal) => {
+        concat!("int8send(length(", $text, ")) || convert_to(", $text, ", 'UTF8')")
+    };
+}
+pub(super) use measured;
 
 /// The end of the audit log, which a verb holds.
 pub(super) struct Head {
@@ -101,6 +132,13 @@ impl Trail {
         self.jobs.push(job);
         self.leases.push(lease);
         self.entries.push(ReadyEntry::new(actor, action, &details));
+    }
+
+    /// Binds the one entry that there is: its actor, its action, what is hashed of it, its details and what it is filed under.
+    pub(super) fn bind_one(mut self, query: Statement<'_>) -> Option<Statement<'_>> {
+        let (entry, details, job) = (self.entries.pop()?, self.details.pop()?, self.jobs.pop()?);
+        let query = query.bind(entry.actor().to_owned()).bind(entry.action().as_str()).bind(entry.linked().to_owned());
+        self.is_empty().then(|| query.bind(details).bind(job))
     }
 
     /// Writes everything, and closes the flags of these jobs; answers with the place of the last entry, if there was one. The lock on it

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, future::Future};
 
-use aura_core::{JobId, ModelId, StoreError, WorkerId, contract::store::Each};
+use aura_core::{JobId, JobStatus, ModelId, StoreError, WorkerId, contract::store::Each};
 use chrono::{DateTime, Utc};
 use sqlx::{
     Postgres, Row as _, Transaction,
@@ -174,6 +174,41 @@ impl Core {
     }
 }
 
+/// What was committed.
+pub(super) struct Committed {
+    /// In which run of the server.
+    pub(super) run: Run,
+    /// The place of its last audit entry.
+    pub(super) last: Option<i64>,
+    /// Into which states it moved jobs.
+    pub(super) to: Vec<JobStatus>,
+    /// Whether the commit waited for the disk.
+    pub(super) has_waited: bool,
+}
+
+impl Core {
+    /// Tells what was committed, makes it durable, and does meanwhile something that sees it.
+    pub(super) async fn goes_on<T>(
+        &self,
+        Committed { run, last, to, has_waited }: Committed,
+        meanwhile: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if !to.is_empty() {
+            self.news.moved(to);
+        }
+        let done = if has_waited {
+            self.disk.has(run, last);
+            meanwhile.await?
+        } else {
+            tokio::try_join!(self.durable(run, last), meanwhile)?.1
+        };
+        if let Some(seq) = last {
+            self.news.wrote(seq);
+        }
+        Ok(done)
+    }
+}
+
 impl Write<'_> {
     /// Goes on unless the server's run has no name yet: who names it has others wait, and must not hold anything they may want. All is
     /// undone then, and done again once the run is named.
@@ -275,19 +310,7 @@ impl Write<'_> {
         let back = PutBack(&self.core.marks, std::mem::take(&mut self.back));
         self.tx.commit().await.map_err(failed(self.action))?;
         drop(back);
-        if !to.is_empty() {
-            self.core.news.moved(to);
-        }
-        let done = if has_waited {
-            self.core.disk.has(self.server_run, last);
-            meanwhile.await?
-        } else {
-            tokio::try_join!(self.core.durable(self.server_run, last), meanwhile)?.1
-        };
-        if let Some(seq) = last {
-            self.core.news.wrote(seq);
-        }
-        Ok(done)
+        self.core.goes_on(Committed { run: self.server_run, last, to, has_waited }, meanwhile).await
     }
 
     /// The names of models, for the trail; those that are not there are left out.

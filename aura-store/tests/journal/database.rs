@@ -70,7 +70,7 @@ pub(crate) async fn still_transactions(pool: &PgPool) -> Result<i64, sqlx::Error
 
 impl Database {
     pub(crate) async fn read(pool: &PgPool) -> Self {
-        let prds = "SELECT id, coalesce(idempotency_key, '') AS key,
+        let prds = "SELECT id, coalesce(idempotency_key, request ->> 'title', '') AS key,
                         EXISTS (SELECT FROM verdicts WHERE prd_id = id) AS settled FROM prds";
         let prds = rows(pool, prds).await;
         let prds = prds.iter().map(|row| PrdRow {

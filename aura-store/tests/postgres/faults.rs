@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use aura_core::{
     JobStatus,
     contract::{
-        AuditStore, JobStore, ModelStore,
-        store::{Assignment, NewPrdRecord},
+        AuditStore, DutyStore, JobStore, ModelStore,
+        store::{Assignment, NewPrdRecord, News},
     },
 };
-use aura_testbed::{PrivatePostgres, ProcessTree};
-use futures::future::join_all;
+use aura_testbed::{PrivatePostgres, ProcessTree, Proxy};
+use futures::{StreamExt as _, future::join_all};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
@@ -75,6 +75,53 @@ async fn connections_that_were_cut_while_they_lay_idle_are_replaced_unseen() {
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(scene.number(cut).await > 0);
     scene.prd(1).await;
+}
+
+#[tokio::test]
+async fn a_submission_whose_answer_is_lost_is_stored_once_and_answered() {
+    let server = PrivatePostgres::shared();
+    let url = server.create_database().unwrap();
+    let proxy = Proxy::in_front_of(server).unwrap();
+    let store = aura_store::PgStore::builder(&proxy.url(&url)).without_listen().open().await.unwrap();
+    let scene = Scene::of(store, url);
+    // The run of the server has its name.
+    scene.prd(1).await;
+    for _ in 0..3 {
+        let (before, mut news) = (proxy.cuts(), scene.store.news().unwrap());
+        proxy.lose_the_next_row();
+        let record = new_prd(1);
+        let answers = scene.store.submit(std::slice::from_ref(&record)).await.unwrap();
+        let [Ok(submitted)] = answers.as_slice() else { panic!("{answers:?}") };
+        assert_eq!((submitted.prd.id, &submitted.prd.jobs, submitted.created), (record.id, &record.jobs, true));
+        assert_eq!(proxy.cuts(), before + 1);
+        assert_eq!(news.next().await, Some(News::Moved(vec![JobStatus::Queued])));
+    }
+    assert_eq!(scene.number("SELECT count(*) FROM prds").await, 4);
+    assert_eq!(scene.number("SELECT count(*) FROM audit_log WHERE action = 'prd.submitted'").await, 4);
+    assert_eq!(scene.check_chain().await.first_bad, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submission_whose_connection_is_cut_before_it_was_stored_is_stored_and_answered() {
+    let scene = Scene::new().await;
+    scene.prd(1).await;
+    let mut lock = scene.hand.begin().await.unwrap();
+    sqlx::query("SELECT seq FROM lock_audit_head()").fetch_one(&mut *lock).await.unwrap();
+    let (store, record) = (scene.store.clone(), new_prd(1));
+    let submission = tokio::spawn({
+        let record = record.clone();
+        async move { store.submit(&[record]).await }
+    });
+    scene.somebody_waits().await;
+    let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    assert_eq!(scene.number(cut).await, 1);
+    scene.somebody_waits().await;
+    lock.rollback().await.unwrap();
+    let answers = submission.await.unwrap().unwrap();
+    assert!(matches!(answers.as_slice(), [Ok(submitted)] if submitted.created), "{answers:?}");
+    assert_eq!(scene.number("SELECT count(*) FROM prds").await, 2);
+    assert_eq!(scene.check_chain().await.first_bad, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ mod give_back;
 mod lease;
 pub(super) mod list;
 mod lock;
+mod lone;
 mod queue;
 pub(super) mod record;
 mod report;

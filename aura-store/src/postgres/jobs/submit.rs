@@ -14,17 +14,18 @@ use uuid::Uuid;
 use super::{
     super::{
         Core,
-        error::is_duplicate,
+        error::{is_duplicate, is_lost},
         join::Turn,
         row::{Named, each},
         trail::{Head, Trail},
         value,
         write::{Answers, Statement, Write, again},
     },
+    lone,
     record::{self, prd_columns},
 };
 
-const ACTION: &str = "store PRDs";
+pub(super) const ACTION: &str = "store PRDs";
 
 /// Its `turn` ends when the transaction has: the next batch need not wait for the disk.
 pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> Result<Each<Submitted>, StoreError> {
@@ -33,18 +34,28 @@ pub(super) async fn submit(core: &Core, prds: &[NewPrdRecord], turn: &Turn) -> R
         record.request.idempotency_key.is_none() && record.pinned.is_none_or(|model| core.known_name(model).is_some())
     };
     if core.term.is_none() && !prds.is_empty() && prds.iter().all(is_new) {
+        if let [record] = prds
+            && lone::is_possible(core, record)
+        {
+            match again(|| lone::submit(core, record, turn)).await {
+                Ok(Some(submitted)) => return Ok(vec![Ok(submitted)]),
+                Err(error) if is_lost(&error) => return lone::submit_again(core, record).await,
+                Err(error) if !is_duplicate(&error) => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
+        }
         match again(|| submit_new_ones(core, prds, turn)).await {
             Ok(Some(answers)) => return Ok(answers),
             Err(error) if !is_duplicate(&error) => return Err(error),
             Ok(None) | Err(_) => {}
         }
     }
-    match again(|| submit_any(core, prds)).await {
+    match again(|| submit_any(core, prds, false)).await {
         // A job's id is taken: it concerns one item, so each is stored alone.
         Err(error) if is_duplicate(&error) && prds.len() > 1 => {
             let mut answers = Vec::with_capacity(prds.len());
             for record in prds {
-                match again(|| submit_any(core, std::slice::from_ref(record))).await {
+                match again(|| submit_any(core, std::slice::from_ref(record), false)).await {
                     Ok(answer) => answers.extend(answer),
                     Err(error) if is_duplicate(&error) => answers.push(Err(taken(record))),
                     Err(error) => answers.push(Err(error)),
@@ -90,8 +101,8 @@ async fn submit_new_ones(
     Ok(Some(prds.iter().map(|record| Ok(submitted(record, now))).collect()))
 }
 
-/// Stores PRDs of which some may be there, by id or by key.
-async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted>, StoreError> {
+/// Stores PRDs of which some may be there: by key, or by id where they were `sent` before.
+pub(super) async fn submit_any(core: &Core, prds: &[NewPrdRecord], sent: bool) -> Result<Each<Submitted>, StoreError> {
     let mut write = core.write(ACTION).await?;
     let mut answers = Answers::of(prds.len());
     let unknown = unknown_models(&mut write, prds).await?;
@@ -104,9 +115,9 @@ async fn submit_any(core: &Core, prds: &[NewPrdRecord]) -> Result<Each<Submitted
     let now = write.now;
     let rows = write.rows(new.statement(ANY, Some(now))).await?;
     made(&mut write, prds, &new.items_of(&rows)?, &mut answers);
-    answer_known(&mut write, prds, &mut answers).await?;
+    answer_known(&mut write, prds, sent, &mut answers).await?;
     let answers = answers.all()?;
-    let repeat = answers.iter().flatten().any(|submitted| !submitted.created);
+    let repeat = sent || answers.iter().flatten().any(|submitted| !submitted.created);
     write.commit_repeating(repeat, async { Ok(()) }).await?;
     Ok(answers)
 }
@@ -131,7 +142,7 @@ fn count(write: &mut Write<'_>, record: &NewPrdRecord) {
     }
 }
 
-fn submitted(record: &NewPrdRecord, created_at: DateTime<Utc>) -> Submitted {
+pub(super) fn submitted(record: &NewPrdRecord, created_at: DateTime<Utc>) -> Submitted {
     let (request, jobs) = (record.request.clone(), record.jobs.clone());
     Submitted { prd: Prd { id: record.id, request, jobs, created_at, verdict: None }, created: true }
 }
@@ -260,7 +271,7 @@ fn key_of(record: &NewPrdRecord) -> Option<String> {
     record.request.idempotency_key.as_deref().map(|key| value::text(key).into_owned())
 }
 
-fn unwritten(error: serde_json::Error) -> StoreError {
+pub(super) fn unwritten(error: serde_json::Error) -> StoreError {
     StoreError::Backend { action: "write a PRD as JSON", source: Box::new(error) }
 }
 
@@ -271,7 +282,7 @@ fn literal(jobs: &[JobId]) -> String {
 }
 
 /// One entry names the PRD's jobs. It is filed under the first of them, where the view of their histories finds it.
-fn leave_trail(trail: &mut Trail, record: &NewPrdRecord) {
+pub(super) fn leave_trail(trail: &mut Trail, record: &NewPrdRecord) {
     let NewPrdRecord { id, request, jobs, .. } = record;
     let submitter = Actor::submitter();
     let details =
@@ -287,6 +298,7 @@ fn leave_trail(trail: &mut Trail, record: &NewPrdRecord) {
 async fn answer_known(
     write: &mut Write<'_>,
     prds: &[NewPrdRecord],
+    sent: bool,
     answers: &mut Answers<Submitted>,
 ) -> Result<(), StoreError> {
     for item in answers.missing() {
@@ -309,9 +321,12 @@ async fn answer_known(
         };
         let prd = record::prd(&row)?;
         let stored: Value = Named::new("PRD", &row).json("request")?;
-        let answer = if key.is_none() || prd.request.idempotency_key != record.request.idempotency_key {
+        let is_same = stored == serde_json::to_value(&record.request).map_err(unwritten)?;
+        let answer = if sent && prd.id == record.id && is_same {
+            Ok(Submitted { prd, created: true })
+        } else if key.is_none() || prd.request.idempotency_key != record.request.idempotency_key {
             Err(StoreError::conflict("PRD", prd.id, "exists already"))
-        } else if stored == serde_json::to_value(&record.request).map_err(unwritten)? {
+        } else if is_same {
             Ok(Submitted { prd, created: false })
         } else {
             let reason = "has the same idempotency key, but another request: use a new key for new work";
