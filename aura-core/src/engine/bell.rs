@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
+use super::coming::Coming;
 use crate::{contract::store::News, job::JobStatus};
 
 /// Rings for whoever listens.
@@ -51,8 +52,8 @@ impl Listener {
 pub(crate) struct Bells {
     /// Whether the store tells of every move of a job, also of our own.
     store_tells: bool,
-    /// A PRD is about to be stored.
-    pub(crate) coming: Bell,
+    /// PRDs that are about to be stored.
+    pub(crate) coming: Coming,
     /// A job is queued, or what jobs wait for may be there.
     pub(crate) schedule: Bell,
     /// Since the scheduler last asked, jobs may have been queued.
@@ -70,10 +71,10 @@ pub(crate) struct Bells {
 impl Bells {
     /// Bells that nobody has rung.
     pub(crate) fn new(store_tells: bool) -> Self {
-        let [coming, schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
+        let [schedule, claim, account, verdict] = std::array::from_fn(|_| Bell::default());
         Self {
             store_tells,
-            coming,
+            coming: Coming::default(),
             schedule,
             is_queued: AtomicBool::new(false),
             changes: AtomicU64::new(0),

@@ -5,6 +5,7 @@ mod alerts;
 mod auditor;
 mod bell;
 mod builder;
+mod coming;
 mod duty;
 pub mod hr;
 pub mod manager;

@@ -38,8 +38,9 @@ impl Orchestra {
         let jobs = (0..new.plan.jobs()).map(|_| JobId::new()).collect();
         let record = NewPrdRecord { id: PrdId::new(), request: new, pinned, jobs };
         // First it is on its way, then others read ahead for it.
-        let (storing, coming) = (self.inner.store.submit(std::slice::from_ref(&record)), &self.inner.bells.coming);
-        let (answers, ()) = tokio::join!(biased; storing, async { coming.ring() });
+        let on_its_way = self.inner.bells.coming.enter(&record, self.inner.clock.now());
+        let storing = self.inner.store.submit(std::slice::from_ref(&record));
+        let (answers, ()) = tokio::join!(biased; storing, async { on_its_way.ring() });
         let answer = answers?.into_iter().next();
         let missing = || StoreError::Backend { action: "submit a PRD", source: "it answered nothing".into() };
         let submitted = answer.ok_or_else(missing)??;

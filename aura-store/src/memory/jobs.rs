@@ -56,23 +56,8 @@ impl State {
             json!({ "prd_id": prd.id, "title": prd.request.headline(), "jobs": prd.jobs, "plan": prd.request.plan });
         self.log(Actor::submitter(), Action::PrdSubmitted, details);
         for id in &record.jobs {
-            let job = Job {
-                id: *id,
-                prd_id: prd.id,
-                project_id: prd.request.project,
-                role: prd.request.role.clone(),
-                state: JobState::Queued,
-                attempt: 0,
-                max_attempts: prd.request.limits.max_attempts,
-                pinned: record.pinned,
-                tried: Vec::new(),
-                last_error: None,
-                not_before: None,
-                created_at: self.now,
-                updated_at: self.now,
-            };
             let row = Row {
-                job,
+                job: record.queued(*id, self.now),
                 token: 0,
                 report: None,
                 artifacts: Vec::new(),

@@ -10,7 +10,7 @@ use super::{Each, StoreError};
 use crate::{
     contract::{Release, Report, Reported},
     ids::{Actor, JobId, ModelId, PrdId, WorkerId},
-    job::{Door, Job, JobEvent, JobStatus, LeaseProof},
+    job::{Door, Job, JobEvent, JobState, JobStatus, LeaseProof},
     prd::{NewPrd, Prd},
     verdict::Verdict,
 };
@@ -26,6 +26,28 @@ pub struct NewPrdRecord {
     pub pinned: Option<ModelId>,
     /// Its jobs, all to be queued.
     pub jobs: Vec<JobId>,
+}
+
+impl NewPrdRecord {
+    /// One of its jobs, as it is when it is stored at this moment.
+    #[must_use]
+    pub fn queued(&self, id: JobId, now: DateTime<Utc>) -> Job {
+        Job {
+            id,
+            prd_id: self.id,
+            project_id: self.request.project,
+            role: self.request.role.clone(),
+            state: JobState::Queued,
+            attempt: 0,
+            max_attempts: self.request.limits.max_attempts,
+            pinned: self.pinned,
+            tried: Vec::new(),
+            last_error: None,
+            not_before: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 /// What came of a submission.

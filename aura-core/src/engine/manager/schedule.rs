@@ -117,18 +117,29 @@ impl Scheduler {
         let look = async { manager.store.schedulable_with_siblings(PASS).await.map_err(Error::from) };
         // A job that was just queued does not wait for one look after another; where there may be nothing, the first look says so.
         let is_queued = manager.bells.queued();
+        let coming = manager.bells.coming.take();
         let ahead = ahead.filter(|ahead| is_queued && ahead.is_fresh(manager));
-        let was_ahead = ahead.is_some();
-        let (mut known, mut queued) = match ahead {
-            Some(ahead) => tokio::try_join!(ahead.known(manager), look)?,
-            None if is_queued => tokio::try_join!(Known::read(manager), look)?,
-            None => {
+        let mut was_ahead = ahead.is_some();
+        let (mut known, mut queued) = match (ahead, coming) {
+            (Some(ahead), Some(coming)) => {
+                let mut known = ahead.known(manager).await?;
+                self.begin_at_once(store, &known, coming, rng).await?;
+                let queued = look.await?;
+                if !queued.jobs.is_empty() {
+                    (known, was_ahead) = (Known::read(manager).await?, false);
+                }
+                (known, queued)
+            }
+            (Some(ahead), None) => tokio::try_join!(ahead.known(manager), look)?,
+            (None, _) if is_queued => tokio::try_join!(Known::read(manager), look)?,
+            (None, _) => {
                 let (models, queued) = tokio::try_join!(manager.roster.refresh(), look)?;
                 let is_idle = queued.jobs.is_empty() && self.are_attended(&models);
                 let figures = if is_idle { Default::default() } else { Known::figures(manager).await? };
                 (Known::of(models, figures), queued)
             }
         };
+        manager.bells.coming.forget(&queued.jobs);
         let from_held = self.take_back_from_held(store, &known.models).await?;
         let (from_unattended, waiting_there) =
             self.take_back_from_unattended(store, &known.models, &known.load).await?;
@@ -144,6 +155,17 @@ impl Scheduler {
         if was_ahead && !(nobody_waits && all_were_given) {
             // What they wait for may have come since, or what was chosen may have gone.
             manager.bells.changed();
+        }
+        Ok(())
+    }
+
+    /// Gives away a job that is stored by now, most likely, before anybody has looked for it. Nobody waited at the last pass: what has come
+    /// since and is older comes behind this one. If it cannot be given away, that is decided when it is found in the store.
+    async fn begin_at_once(&self, store: &dyn Store, known: &Known, coming: Job, rng: &mut StdRng) -> Result<()> {
+        let coming = Schedulable { jobs: vec![coming], siblings: Vec::new() };
+        let (assignments, _, _) = self.plan(known, &coming, rng).await;
+        if !assignments.is_empty() {
+            self.dispatch(store, &assignments).await?;
         }
         Ok(())
     }
