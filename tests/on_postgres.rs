@@ -1,7 +1,5 @@
 //! Engines on PostgreSQL: nothing is found by looking again after a while, so every job is begun and judged because somebody was told of it.
 
-#![expect(clippy::expect_used, reason = "a test ends by panicking")]
-
 use std::time::Duration;
 
 use async_trait::async_trait;
